@@ -1,0 +1,161 @@
+"""Array namespace, dtype and device as one explicit value, and the few primitives in which numpy and torch differ.
+
+The rest of the package is written against the namespace of the arrays that it is given. torch is imported here, by
+`torch_arrays`, and nowhere else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import array_api_compat
+import numpy as np
+
+Array = Any
+"""A numpy array or a torch tensor; shapes are given in the docstrings."""
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """Where numbers live: array namespace, dtype, device (None in numpy), and the bytes one pass may hold at once."""
+
+    xp: Any
+    dtype: Any
+    device: Any
+    budget: int
+
+    @property
+    def name(self) -> str:
+        return f"{'torch' if self.device is not None else 'numpy'} {self.device or 'cpu'} {str(self.dtype).split('.')[-1].strip(chr(39) + '<>')}"
+
+    def asarray(self, values: Array) -> Array:
+        if self.device is None:
+            return np.asarray(to_numpy(values), dtype=self.dtype)
+        if isinstance(values, np.ndarray) and not values.flags.writeable:
+            values = values.copy()
+        return self.xp.asarray(values, dtype=self.dtype, device=self.device)
+
+    def indices(self, values: Array) -> Array:
+        if self.device is None:
+            return np.asarray(to_numpy(values), dtype=np.int64)
+        return self.xp.asarray(values, dtype=self.xp.int64, device=self.device)
+
+    def zeros(self, shape: tuple[int, ...]) -> Array:
+        if self.device is None:
+            return np.zeros(shape, dtype=self.dtype)
+        return self.xp.zeros(shape, dtype=self.dtype, device=self.device)
+
+
+def numpy_arrays(budget: int = 256 << 20) -> Arrays:
+    """float64 in numpy: no import to wait for, and every bound is rigorous at once."""
+    return Arrays(array_api_compat.array_namespace(np.zeros(1)), np.float64, None, budget)
+
+
+def torch_arrays(device: str, single: bool, threads: int | None = None, budget: int = 512 << 20) -> Arrays:
+    """torch on `device` ("cpu" or "cuda"); `single`: float32, for proposals only."""
+    import array_api_compat.torch as xp
+    import torch
+
+    if threads is not None and torch.get_num_threads() != threads:
+        torch.set_num_threads(threads)
+    # Products of reduced precision would void the rounding bound of accepted rows.
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+    return Arrays(xp, torch.float32 if single else torch.float64, torch.device(device), budget)
+
+
+def to_numpy(x: Array) -> np.ndarray:
+    return x if isinstance(x, np.ndarray) else np.asarray(x.detach().cpu() if hasattr(x, "detach") else x)
+
+
+def is_torch(x: Array) -> bool:
+    return not isinstance(x, np.ndarray) and hasattr(x, "detach")
+
+
+def namespace(x: Array) -> Any:
+    return array_api_compat.array_namespace(x)
+
+
+def scatter_add(shape: tuple[int, ...], axis: int, indices: Array, values: Array) -> Array:
+    """Adjoint of `take(x, indices, axis)`: zeros of `shape`, slices of `values` added at `indices` (repeats allowed)."""
+    if is_torch(values):
+        import torch
+
+        return torch.zeros(shape, dtype=values.dtype, device=values.device).index_add_(axis, indices, values)
+    out = np.zeros(shape, dtype=values.dtype)
+    np.add.at(np.moveaxis(out, axis, 0), indices, np.moveaxis(values, axis, 0))
+    return out
+
+
+def convolve(x: Array, w: Array, stride: tuple[int, int], padding: tuple[int, int, int, int], dilation: tuple[int, int], groups: int) -> Array:
+    """2-D cross-correlation. x (N, C, H, W), w (O, C/groups, kh, kw), padding (top, left, bottom, right) of zeros.
+
+    A sum of products in some order: numpy and CUDA unfold and multiply matrices; torch on the CPU sums directly (its
+    float64 convolution is unfold + GEMM, its float32 one direct). No Winograd or FFT transform takes part in any of them.
+    """
+    top, left, bottom, right = padding
+    if is_torch(x) and x.device.type == "cpu":
+        import torch.nn.functional as F
+
+        if (top, left) == (bottom, right):
+            return F.conv2d(x, w, None, stride, (top, left), dilation, groups)
+        return F.conv2d(F.pad(x, (left, right, top, bottom)), w, None, stride, 0, dilation, groups)
+    xp = namespace(x)
+    n, channels, height, width = x.shape
+    outputs, per_group, kh, kw = w.shape
+    padded = _pad(x, padding)
+    oh, ow = convolved_size((height, width), (kh, kw), stride, padding, dilation)
+    patches = xp.stack([padded[:, :, i : i + (oh - 1) * stride[0] + 1 : stride[0], j : j + (ow - 1) * stride[1] + 1 : stride[1]]
+                        for i in range(0, kh * dilation[0], dilation[0]) for j in range(0, kw * dilation[1], dilation[1])], axis=2)
+    patches = xp.reshape(patches, (n, groups, per_group * kh * kw, oh * ow))
+    kernel = xp.reshape(w, (1, groups, outputs // groups, per_group * kh * kw))
+    return xp.reshape(xp.matmul(kernel, patches), (n, outputs, oh, ow))
+
+
+def convolve_adjoint(y: Array, w: Array, size: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int, int, int],
+                     dilation: tuple[int, int], groups: int) -> Array:
+    """Adjoint of `convolve` in x: y (N, O, oh, ow) -> (N, C, *size)."""
+    top, left, bottom, right = padding
+    n, outputs, oh, ow = y.shape
+    _, per_group, kh, kw = w.shape
+    if is_torch(y) and y.device.type == "cpu":
+        import torch.nn.functional as F
+
+        padded = (size[0] + top + bottom, size[1] + left + right)
+        extra = tuple(p - ((o - 1) * s + d * (k - 1) + 1) for p, o, s, d, k in zip(padded, (oh, ow), stride, dilation, (kh, kw)))
+        if (top, left) == (bottom, right) and max(extra) < max(max(stride), max(dilation)) and extra[0] < max(stride[0], dilation[0]) and extra[1] < max(stride[1], dilation[1]):
+            return F.conv_transpose2d(y, w, None, stride, (top, left), extra, groups, dilation)
+        full = F.conv_transpose2d(y, w, None, stride, 0, 0, groups, dilation)
+        full = F.pad(full, (0, padded[1] - full.shape[3], 0, padded[0] - full.shape[2]))
+        return full[:, :, top : top + size[0], left : left + size[1]]
+    xp = namespace(y)
+    kernel = xp.reshape(w, (1, groups, outputs // groups, per_group * kh * kw))
+    columns = xp.matmul(xp.permute_dims(kernel, (0, 1, 3, 2)), xp.reshape(y, (n, groups, outputs // groups, oh * ow)))
+    columns = xp.reshape(columns, (n, groups * per_group, kh * kw, oh, ow))
+    out = xp.zeros((n, groups * per_group, size[0] + top + bottom, size[1] + left + right), dtype=y.dtype, **_on(y))
+    for k in range(kh * kw):
+        i, j = (k // kw) * dilation[0], (k % kw) * dilation[1]
+        out[:, :, i : i + (oh - 1) * stride[0] + 1 : stride[0], j : j + (ow - 1) * stride[1] + 1 : stride[1]] += columns[:, :, k]
+    return out[:, :, top : top + size[0], left : left + size[1]]
+
+
+def convolved_size(size: tuple[int, int], kernel: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int, int, int],
+                   dilation: tuple[int, int]) -> tuple[int, int]:
+    spans = (padding[0] + padding[2], padding[1] + padding[3])
+    sizes = tuple((n + pad - d * (k - 1) - 1) // s + 1 for n, pad, d, k, s in zip(size, spans, dilation, kernel, stride))
+    return sizes[0], sizes[1]
+
+
+def _pad(x: Array, padding: tuple[int, int, int, int]) -> Array:
+    if not any(padding):
+        return x
+    top, left, bottom, right = padding
+    n, channels, height, width = x.shape
+    out = namespace(x).zeros((n, channels, height + top + bottom, width + left + right), dtype=x.dtype, **_on(x))
+    out[:, :, top : top + height, left : left + width] = x
+    return out
+
+
+def _on(x: Array) -> dict[str, Any]:
+    return {"device": x.device} if is_torch(x) else {}

@@ -1,0 +1,105 @@
+"""The network as the bounds see it: a single-assignment graph of affine and elementwise nonlinear nodes.
+
+A node's shape is the ONNX shape with every symbolic batch dimension made 1: the batch is an ordinary axis, so that ONNX
+axis attributes need no translation. Arrays carry one more leading axis of independent points (or subproblems and rows).
+The graph has one flat input `(n,)` and one flat output `(m,)`: several ONNX inputs are slices of the one, several outputs
+are concatenated into the other, each flattened in C order. That is the numbering of X_i and Y_i in VNN-LIB.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+from verifier.arrays import Array, Arrays
+from verifier.operators.base import Affine, Elementwise, Input, Operator
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """One value. `inputs` are positions of earlier nodes; `origin` names the ONNX nodes that it stems from."""
+
+    operator: Operator
+    inputs: tuple[int, ...]
+    shape: tuple[int, ...]
+    origin: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> int:
+        size = 1
+        for n in self.shape:
+            size *= n
+        return size
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """Nodes in topological order; node 0 is the input, the last node the output, both flat."""
+
+    nodes: tuple[Node, ...]
+    _moved: dict[tuple[object, ...], "Graph"] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def consumers(self) -> tuple[tuple[int, ...], ...]:
+        users: list[list[int]] = [[] for _ in self.nodes]
+        for i, node in enumerate(self.nodes):
+            for p in node.inputs:
+                users[p].append(i)
+        return tuple(map(tuple, users))
+
+    @cached_property
+    def nonlinear(self) -> tuple[int, ...]:
+        return tuple(i for i, node in enumerate(self.nodes) if isinstance(node.operator, Elementwise))
+
+    @cached_property
+    def preactivations(self) -> tuple[int, ...]:
+        """Nodes that some nonlinear node reads: the ones that need bounds, in topological order."""
+        return tuple(sorted({self.nodes[i].inputs[0] for i in self.nonlinear}))
+
+    @property
+    def output(self) -> int:
+        return len(self.nodes) - 1
+
+    @property
+    def input_size(self) -> int:
+        return self.nodes[0].size
+
+    @property
+    def output_size(self) -> int:
+        return self.nodes[-1].size
+
+    def ancestors(self, node: int) -> tuple[int, ...]:
+        """Nodes that `node` depends on and itself, in topological order."""
+        return self._ancestors[node]
+
+    @cached_property
+    def _ancestors(self) -> tuple[tuple[int, ...], ...]:
+        sets: list[set[int]] = []
+        for i, node in enumerate(self.nodes):
+            sets.append({i}.union(*(sets[p] for p in node.inputs)))
+        return tuple(tuple(sorted(s)) for s in sets)
+
+    def to(self, arrays: Arrays) -> "Graph":
+        """The same graph with its constants in `arrays`; kept, so that asking again costs nothing."""
+        key = (arrays.dtype, str(arrays.device))
+        if key not in self._moved:
+            self._moved[key] = Graph(tuple(replace(n, operator=n.operator.to(arrays)) for n in self.nodes))
+        return self._moved[key]
+
+    def values(self, x: Array) -> list[Array]:
+        """Value of every node at the points x (N, n): arrays (N, *shape)."""
+        values: list[Array] = []
+        for node in self.nodes:
+            if isinstance(node.operator, Input):
+                values.append(x)
+            elif isinstance(node.operator, Affine):
+                values.append(node.operator.forward(x.shape[0], *(values[p] for p in node.inputs)))
+            elif isinstance(node.operator, Elementwise):
+                values.append(node.operator.function(values[node.inputs[0]]))
+            else:
+                raise TypeError(f"operator {node.operator!r} has no evaluation")
+        return values
+
+    def evaluate(self, x: Array) -> Array:
+        """Outputs (N, m) at the points x (N, n)."""
+        return self.values(x)[-1]
