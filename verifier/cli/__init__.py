@@ -1,0 +1,12 @@
+"""The command line. `main` is the process boundary: it turns every outcome into an exit code and text."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit; see verifier.cli.exit_codes."""
+    from verifier.cli.application import run
+
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
