@@ -86,6 +86,8 @@ class Elementwise(Operator, abstract=True):
     kinks: ClassVar[tuple[float, ...]] = ()
     convex: ClassVar[bool] = False
     """Convex on every interval: the chord is the one best upper line, so only the lower slope is worth optimising."""
+    lower_through_origin: ClassVar[bool] = False
+    """For every slope in `slope_range` the least s(p) - slope * p over [l, u] is exactly zero."""
 
     @abstractmethod
     def function(self, p: Array) -> Array: ...

@@ -46,6 +46,7 @@ class LeakyRelu(PiecewiseLinear):
     alpha: float = 0.0
     kinks = (0.0,)
     convex = True
+    lower_through_origin = True
 
     def function(self, p: Array) -> Array:
         xp = namespace(p)
@@ -83,6 +84,7 @@ class Abs(PiecewiseLinear):
 
     kinks = (0.0,)
     convex = True
+    lower_through_origin = True
 
     def function(self, p: Array) -> Array:
         return namespace(p).abs(p)

@@ -1,0 +1,95 @@
+"""Projected gradient descent on the largest row of a disjunct, many points at once (Madry et al. 2018).
+
+Gradients come from the transpose pass of the graph: no autograd. Points that look like counterexamples are candidates
+only; `witness` decides.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Callable
+
+import numpy as np
+
+from verifier.arrays import Array, Arrays, to_numpy
+from verifier.graph.ir import Graph
+from verifier.operators.base import Elementwise, Input
+from verifier.bounds.targets import Targets
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """Points x (N, n) float64 of disjuncts which (N,) with their margins (N,), most promising first."""
+
+    x: np.ndarray
+    which: np.ndarray
+    margin: np.ndarray
+
+
+def starting_points(lower: np.ndarray, upper: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """(count, n) inside the box: the centre, corners for every third, uniform points for the rest."""
+    share = rng.random((count, len(lower)))
+    share[1::3] = np.round(share[1::3])
+    share[0] = 0.5
+    return lower + share * (upper - lower)
+
+
+def descend(graph: Graph, arrays: Arrays, targets: Targets, x: np.ndarray, which: np.ndarray, lower: np.ndarray, upper: np.ndarray,
+            steps: int, stop: Callable[[], bool]) -> Candidates:
+    """Minimise the margin from x (N, n) in boxes lower, upper (N, n) or (n,); the best point of every start.
+
+    Adam directions on the box scaled to 1 with a step that falls from 0.2 to 0.01 of the width; ends early when a margin
+    is negative or `stop()`.
+    """
+    moved, xp = graph.to(arrays), arrays.xp
+    low, high = arrays.asarray(np.broadcast_to(lower, x.shape)), arrays.asarray(np.broadcast_to(upper, x.shape))
+    width = high - low
+    outputs, constant = arrays.asarray(targets.outputs[which]), arrays.asarray(targets.constant[which])
+    inputs = None if targets.inputs is None else arrays.asarray(targets.inputs[which])
+    point = arrays.asarray(x)
+    best, best_margin = point, None
+    first, second = xp.zeros_like(point), xp.zeros_like(point)
+    for i in range(steps + 1):
+        values = moved.values(point)
+        rows = xp.sum(outputs * values[-1][:, None], axis=-1) + constant
+        if inputs is not None:
+            rows = rows + xp.sum(inputs * point[:, None], axis=-1)
+        margin = xp.max(rows, axis=1)
+        if best_margin is None:
+            best_margin = margin
+        else:
+            better = margin < best_margin
+            best, best_margin = xp.where(better[:, None], point, best), xp.minimum(margin, best_margin)
+        if i == steps or bool(xp.any(best_margin < 0)) or stop():
+            break
+        worst = xp.astype(rows >= margin[:, None], point.dtype)
+        worst = worst / xp.sum(worst, axis=1, keepdims=True)
+        gradient = _transposed(moved, values, xp.sum(worst[..., None] * outputs, axis=1))
+        if inputs is not None:
+            gradient = gradient + xp.sum(worst[..., None] * inputs, axis=1)
+        scaled = gradient * width
+        scaled = scaled / (xp.max(xp.abs(scaled), axis=1, keepdims=True) + 1e-30)
+        first, second = 0.7 * first + 0.3 * scaled, 0.9 * second + 0.1 * scaled * scaled
+        step = 0.2 * (0.05 ** (i / max(1, steps)))
+        point = xp.minimum(xp.maximum(point - step * width * first / (xp.sqrt(second) + 1e-8), low), high)
+    margins = to_numpy(best_margin).astype(np.float64)
+    order = np.argsort(margins, kind="stable")
+    return Candidates(to_numpy(best).astype(np.float64)[order], which[order], margins[order])
+
+
+def _transposed(graph: Graph, values: list[Array], output_gradient: Array) -> Array:
+    """Gradient (N, n) of output_gradient . y in the input."""
+    gradients: dict[int, Array] = {graph.output: output_gradient}
+    for n in range(len(graph.nodes) - 1, 0, -1):
+        if n not in gradients:
+            continue
+        node, g = graph.nodes[n], gradients.pop(n)
+        if isinstance(node.operator, Elementwise):
+            parts: tuple[Array, ...] = (g * node.operator.derivative(values[node.inputs[0]]),)
+        elif isinstance(node.operator, Input):
+            break
+        else:
+            parts = node.operator.transpose(g)
+        for p, part in zip(node.inputs, parts):
+            gradients[p] = gradients[p] + part if p in gradients else part
+    return gradients.get(0, 0.0 * values[0])

@@ -1,0 +1,59 @@
+"""The only place that can make a `sat`: onnxruntime on the original model, exact comparison, zero tolerance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Sequence
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from verifier.graph.replay import Replay
+    from verifier.property.disjuncts import Disjunct
+
+
+@dataclass(frozen=True, eq=False)
+class Witness:
+    """A confirmed counterexample: inputs (n,) and outputs (m,) in the model's types. literals: "exact", or "float32"
+    where some input's interval holds no float of the model's type and the literals were read as float32."""
+
+    x: np.ndarray
+    y: np.ndarray
+    disjunct: int
+    literals: str
+
+
+@dataclass(eq=False)
+class Gate:
+    """Replays candidates; counts them. `disjuncts` are numbered as in the property."""
+
+    replay: "Replay"
+    disjuncts: "Sequence[Disjunct]"
+    replayed: int = 0
+
+    def confirm(self, x: np.ndarray, which: int) -> Witness | None:
+        """The candidate x (n,), moved to the nearest floats strictly allowed by the box, if the original model confirms it."""
+        disjunct = self.disjuncts[which]
+        dtype = self.replay.input_dtype
+        lower, upper = disjunct.inner(dtype)
+        point = np.clip(np.asarray(x).astype(dtype), lower, upper)
+        self.replayed += 1
+        inputs, outputs = self.replay.run(point[None])
+        if not np.isfinite(outputs).all():
+            return None
+        if disjunct.holds(inputs[0], outputs[0]):
+            return Witness(inputs[0], outputs[0], which, "exact")
+        if disjunct.thin(dtype).any() and disjunct.holds(inputs[0], outputs[0], float32_literals=True):
+            return Witness(inputs[0], outputs[0], which, "float32")
+        return None
+
+    def first(self, x: np.ndarray, which: np.ndarray, margins: np.ndarray, most: int = 8) -> Witness | None:
+        """The first confirmed candidate among those with a margin <= 0 (at most `most`), best margin first."""
+        order = np.argsort(margins, kind="stable")
+        for i in order[:most]:
+            if not margins[i] <= 0:
+                break
+            witness = self.confirm(x[i], int(which[i]))
+            if witness is not None:
+                return witness
+        return None

@@ -1,0 +1,109 @@
+"""Bounds of a batch of boxes: every layer re-bounded for the neurons that are unstable in some box of the batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Mapping, NamedTuple
+
+import numpy as np
+
+from verifier.arrays import Array, Arrays, to_numpy
+from verifier.bounds import interval
+from verifier.bounds.dual import Interval, Problem, Relaxation, evaluate, relax
+from verifier.bounds.intermediate import unstable
+from verifier.bounds.rigorous import ErrorWeights
+from verifier.graph.ir import Graph
+from verifier.operators.base import Elementwise
+
+
+@dataclass(frozen=True, eq=False)
+class Neurons:
+    """Flat numbering of all pre-activation neurons of a graph, node after node."""
+
+    graph: Graph
+
+    @cached_property
+    def slices(self) -> dict[int, slice]:
+        found, start = {}, 0
+        for p in self.graph.preactivations:
+            found[p] = slice(start, start + self.graph.nodes[p].size)
+            start += self.graph.nodes[p].size
+        return found
+
+    @property
+    def total(self) -> int:
+        return sum(self.graph.nodes[p].size for p in self.graph.preactivations)
+
+    def split(self, below: Array, above: Array) -> dict[int, Interval]:
+        """Flat (B, total) enclosures -> one Interval a pre-activation."""
+        return {p: Interval(below[:, s], above[:, s]) for p, s in self.slices.items()}
+
+    @cached_property
+    def deep(self) -> frozenset[int]:
+        """Pre-activations with a nonlinear node below them: the ones that intervals alone do not bound tightly."""
+        return frozenset(p for p in self.graph.preactivations
+                         if any(isinstance(self.graph.nodes[n].operator, Elementwise) for n in self.graph.ancestors(p)))
+
+
+class BoxBounds(NamedTuple):
+    """lower (B, R) of the rows without their constants; planes coefficients (B, R, n), offset (B, R); enclosures of the
+    pre-activations, flat (B, total); infeasible (B,): some enclosure is empty. All numpy, all rigorous in float64."""
+
+    lower: np.ndarray
+    coefficients: np.ndarray
+    offset: np.ndarray
+    below: np.ndarray
+    above: np.ndarray
+    infeasible: np.ndarray
+
+
+def bound_boxes(neurons: Neurons, arrays: Arrays, weights: ErrorWeights, rows: Mapping[int, Array], lower: np.ndarray, upper: np.ndarray,
+                below: np.ndarray, above: np.ndarray) -> BoxBounds:
+    """Bounds of rows (node -> (B, R, *shape)) over boxes (B, n), given enclosures inherited from larger boxes.
+
+    `arrays` must be float64: the results are accepted as they are.
+    """
+    graph = neurons.graph.to(arrays)
+    low, high = arrays.asarray(lower), arrays.asarray(upper)
+    known = neurons.split(arrays.asarray(below), arrays.asarray(above))
+    infeasible = arrays.xp.any(low > high, axis=1)
+    values: dict[int, Interval] = {}
+    relaxations: dict[int, Relaxation] = {}
+    for p in graph.preactivations:
+        values = interval.propagate(graph, low, high, known, weights, p, values)
+        bounds = values[p]
+        if p in neurons.deep:
+            bounds = _tighten(graph, arrays, weights, low, high, values, relaxations, p, bounds)
+        crossed = bounds.lower > bounds.upper
+        infeasible = infeasible | arrays.xp.any(crossed, axis=1)
+        # An empty enclosure closes its box; the others of the batch go on, so the numbers there only have to be finite.
+        bounds = Interval(bounds.lower, arrays.xp.where(crossed, bounds.lower, bounds.upper))
+        values[p] = known[p] = bounds
+        for n in graph.consumers[p]:
+            operator = graph.nodes[n].operator
+            if isinstance(operator, Elementwise):
+                relaxations[n] = relax(operator, bounds)
+    dual = evaluate(graph, rows, Problem(low, high, known, relaxations, {}), weights)
+    flat = [arrays.xp.concat([values[p][side] for p in graph.preactivations], axis=1) if graph.preactivations else low[:, :0] for side in (0, 1)]
+    return BoxBounds(*map(to_numpy, (dual.lower, dual.coefficients, dual.offset, *flat, infeasible)))
+
+
+def _tighten(graph: Graph, arrays: Arrays, weights: ErrorWeights, low: Array, high: Array, values: Mapping[int, Interval],
+             relaxations: Mapping[int, Relaxation], p: int, bounds: Interval) -> Interval:
+    """CROWN rows for the neurons of p unstable in each box, padded to the longest list of the batch."""
+    xp = arrays.xp
+    loose = unstable(graph, p, bounds)
+    most = int(xp.max(xp.sum(xp.astype(loose, xp.int64), axis=1)))
+    if most == 0:
+        return bounds
+    size, batch = graph.nodes[p].size, low.shape[0]
+    index = xp.argsort(xp.where(loose, 0, 1), axis=1, stable=True)[:, :most]
+    unit = xp.astype(index[:, :, None] == arrays.indices(np.arange(size)), low.dtype)
+    rows = xp.reshape(xp.concat([unit, -unit], axis=1), (batch, 2 * most, *graph.nodes[p].shape))
+    result = evaluate(graph, {p: rows}, Problem(low, high, values, relaxations, {}), weights).lower
+    at = arrays.indices(np.arange(batch))[:, None]
+    lower, upper = xp.asarray(bounds.lower, copy=True), xp.asarray(bounds.upper, copy=True)
+    lower[at, index] = xp.maximum(lower[at, index], result[:, :most])
+    upper[at, index] = xp.minimum(upper[at, index], -result[:, most:])
+    return Interval(lower, upper)

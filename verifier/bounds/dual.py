@@ -1,0 +1,185 @@
+"""The evaluator: every bound of this verifier is a value of this one function.
+
+For rows c the Lagrangian dual of  min sum_n c_n . value(n)  over the graph is evaluated at the given multipliers
+(design notation: lam_n is the coefficient on node n):
+
+    affine node      lam_p += J_p^T lam_n                     const += lam_n . F(0)
+    nonlinear node   lam_p += nu                              const += h(lam_n, nu),  h(q, nu) = min_{l<=p<=u} q s(p) - nu p
+    pre-activation   lam_p += m, any m                        const -= m . (u where m > 0, l elsewhere)      (l <= p <= u)
+    input            const += min_{lo<=x<=hi} lam_x . x
+
+nu is given by slopes: nu = q * slope, with one slope (and the intercept that belongs to it) for q > 0 and one for q < 0.
+Weak duality: the result is a lower bound whatever the slopes and m are, as long as l, u enclose the pre-activations.
+With slopes alone this is CROWN (Zhang et al. 2018); optimised slopes give alpha-CROWN (Xu et al. 2021), m on the split
+neurons beta-CROWN (Wang et al. 2021).
+
+Shapes: rows (B, S, *node shape); everything that belongs to neurons is flat, (B or 1, S or 1, size). B subproblems,
+S rows of each. Results are lower bounds only: upper(c) = -lower(-c).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Mapping, NamedTuple
+
+from verifier.arrays import Array, namespace
+from verifier.bounds.rigorous import ErrorWeights
+from verifier.graph.ir import Graph
+from verifier.operators.base import Affine, Elementwise, Input, Lines
+
+
+class Interval(NamedTuple):
+    """Enclosure of one node's values: lower, upper (B or 1, size)."""
+
+    lower: Array
+    upper: Array
+
+
+class Relaxation(NamedTuple):
+    """Lines of one nonlinear node, each (B or 1, S or 1, size); a lower intercept of None is zero."""
+
+    slope_lower: Array
+    slope_upper: Array
+    intercept_lower: Array | None
+    intercept_upper: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """What a batch of rows is bounded over.
+
+    lower, upper: the input box (B or 1, n). preactivations: enclosure of every pre-activation below the rows.
+    relaxations: lines of every nonlinear node below the rows. multipliers: m of some pre-activations, (B, S, size).
+    """
+
+    lower: Array
+    upper: Array
+    preactivations: Mapping[int, Interval]
+    relaxations: Mapping[int, Relaxation]
+    multipliers: Mapping[int, Array]
+
+
+class Dual(NamedTuple):
+    """Lower bounds (B, S); the plane  coefficients . x + offset  (B, S, n), (B, S) below the rows on the box; q of the
+    nonlinear nodes where asked for, (B, S, size)."""
+
+    lower: Array
+    coefficients: Array
+    offset: Array
+    q: dict[int, Array]
+
+
+def relax(operator: Elementwise, interval: Interval, slopes: Lines | None = None) -> Relaxation:
+    """Lines over `interval` with the given slopes ((B, S, size) each, clipped to what can be useful) or the initial ones."""
+    xp = namespace(interval.lower)
+    lower, upper = interval.lower[:, None], interval.upper[:, None]
+    if slopes is None:
+        slopes = operator.lines(lower, upper)
+    else:
+        least, greatest = operator.slope_range(lower, upper)
+        slopes = Lines(*(xp.minimum(xp.maximum(s, least), greatest) for s in slopes))
+    below = None if operator.lower_through_origin else operator.intercept(slopes.lower, lower, upper, "lower") - operator.slack(slopes.lower, lower, upper, "lower")
+    above = operator.intercept(slopes.upper, lower, upper, "upper") + operator.slack(slopes.upper, lower, upper, "upper")
+    return Relaxation(slopes.lower, slopes.upper, below, above)
+
+
+def evaluate(graph: Graph, rows: Mapping[int, Array], problem: Problem, weights: ErrorWeights | None, keep: bool = False) -> Dual:
+    """Lower bounds of  sum_n rows[n] . value(n).
+
+    rows: node -> (B, S, *shape). weights: rounding bounds of the float64 evaluation, subtracted from the result, which
+    is then rigorous; None for proposals. keep: return q for the gradient.
+    """
+    first = next(iter(rows.values()))
+    batch, count = first.shape[0], first.shape[1]
+    xp = namespace(first)
+    coefficients: dict[int, Array] = {n: xp.reshape(c, (batch * count, *graph.nodes[n].shape)) for n, c in rows.items()}
+    constant = xp.zeros((batch, count), dtype=first.dtype, **({} if isinstance(first.device, str) else {"device": first.device}))
+    error = constant
+    kept: dict[int, Array] = {}
+    for n in reversed(graph.ancestors(max(rows))):
+        if n not in coefficients:
+            continue
+        node, lam = graph.nodes[n], coefficients.pop(n)
+        flat = xp.reshape(lam, (batch, count, node.size))
+        if n in problem.multipliers:
+            m, (lower, upper) = problem.multipliers[n], problem.preactivations[n]
+            flat, constant = flat + m, constant - _dot(xp.clip(m, 0.0, None), upper[:, None]) - _dot(xp.clip(m, None, 0.0), lower[:, None])
+            lam = xp.reshape(flat, lam.shape)
+            if weights is not None:
+                error = error + _dot(xp.abs(m), weights.multiplier[n])
+        if weights is not None and n in weights.node:
+            error = error + _dot(xp.abs(flat), weights.node[n])
+        if isinstance(node.operator, Elementwise):
+            lines = problem.relaxations[n]
+            positive = xp.clip(flat, 0.0, None)
+            negative = flat - positive
+            constant = constant + _dot(negative, lines.intercept_upper)
+            if lines.intercept_lower is not None:
+                constant = constant + _dot(positive, lines.intercept_lower)
+            parts: tuple[Array, ...] = (xp.reshape(positive * lines.slope_lower + negative * lines.slope_upper, lam.shape),)
+            if keep:
+                kept[n] = flat
+        elif isinstance(node.operator, Affine):
+            offset = node.operator.offset
+            if offset is not None:
+                constant = constant + _offset_product(flat, offset, node.shape)
+            parts = node.operator.transpose(lam)
+        elif isinstance(node.operator, Input):
+            coefficients[n] = flat
+            break
+        else:
+            raise TypeError(f"operator {node.operator!r} has no rule")
+        for p, part in zip(node.inputs, parts):
+            coefficients[p] = coefficients[p] + part if p in coefficients else part
+    plane = coefficients.get(0)
+    if plane is None:  # the rows do not depend on the input
+        plane = xp.zeros_like(xp.broadcast_to(problem.lower[:1, None], (batch, count, graph.input_size))) + 0.0
+    offset = constant if weights is None else constant - (1.0 + 1e-9) * error - weights.underflow
+    lowest = _dot(xp.clip(plane, 0.0, None), problem.lower[:, None]) + _dot(xp.clip(plane, None, 0.0), problem.upper[:, None])
+    return Dual(offset + lowest, plane, offset, kept)
+
+
+def _dot(a: Array, b: Array) -> Array:
+    """Sum over the last axis of a (B, S, n) times b, where b is (B or 1, S or 1, n) or (n,)."""
+    xp = namespace(a)
+    if b.ndim == 1 or (b.shape[0] == 1 and b.shape[1] == 1):
+        return a @ xp.reshape(b, (a.shape[-1],))
+    if b.shape[1] == 1 or a.shape[1] == 1:
+        b = xp.broadcast_to(b, (a.shape[0], *b.shape[1:]))
+        if b.shape[1] == 1:
+            return (a @ b[:, 0, :, None])[:, :, 0]
+    return xp.sum(a * b, axis=-1)
+
+
+def _offset_product(flat: Array, offset: Array, shape: tuple[int, ...]) -> Array:
+    xp = namespace(flat)
+    return _dot(flat, xp.reshape(xp.broadcast_to(offset, shape), (flat.shape[-1],)))
+
+
+def relaxed_point(graph: Graph, dual: Dual, rows: Mapping[int, Array], problem: Problem) -> dict[int, Array]:
+    """The minimiser of the relaxed problem: values (B, S, size) of the nodes below the rows, the input at 0.
+
+    By the envelope theorem  d bound / d slope = q (p - p*)  on the side that q selects and  d bound / d m = p - (u or l):
+    the gradient needs no graph of operations. Requires `dual` from `evaluate(..., keep=True)`.
+    """
+    xp = namespace(dual.lower)
+    batch, count = dual.lower.shape
+    values: dict[int, Array] = {}
+    for n in graph.ancestors(max(rows)):
+        node = graph.nodes[n]
+        if isinstance(node.operator, Input):
+            y = xp.where(dual.coefficients >= 0, problem.lower[:, None], problem.upper[:, None])
+        elif isinstance(node.operator, Elementwise):
+            if n not in dual.q:
+                continue
+            lines, p = problem.relaxations[n], values[node.inputs[0]]
+            below = dual.q[n] > 0
+            intercept = 0.0 if lines.intercept_lower is None else lines.intercept_lower
+            y = xp.where(below, lines.slope_lower, lines.slope_upper) * p + xp.where(below, intercept, lines.intercept_upper)
+        else:
+            if any(p not in values for p in node.inputs):
+                continue
+            parents = [xp.reshape(values[p], (batch * count, *graph.nodes[p].shape)) for p in node.inputs]
+            y = node.operator.forward(batch * count, *parents)
+        values[n] = xp.reshape(y, (batch, count, node.size))
+    return values

@@ -1,0 +1,119 @@
+"""Enclosures of the pre-activations, layer by layer: interval first, CROWN for the neurons still unstable, optimised
+slopes for what is left (each row with its own), every result rigorous."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Callable, Mapping
+
+import numpy as np
+
+from verifier.arrays import Array, Arrays, namespace, to_numpy
+from verifier.bounds import interval
+from verifier.bounds.ascent import Ascent, Parameters, Schedule, initial_parameters, problem_of
+from verifier.bounds.dual import Interval, evaluate
+from verifier.bounds.rigorous import ErrorWeights, error_weights
+from verifier.graph.ir import Graph
+from verifier.operators.base import Elementwise
+
+
+@dataclass(frozen=True, eq=False)
+class RootBounds:
+    """Enclosures (1, size) of every pre-activation over one box, and the rounding bounds that hold inside it."""
+
+    preactivations: Mapping[int, Interval]
+    weights: ErrorWeights
+    infeasible: bool
+
+
+def unstable(graph: Graph, p: int, bounds: Interval) -> Array:
+    """(B, size) True where some nonlinear node that reads p is not affine over the bounds."""
+    found = None
+    for n in graph.consumers[p]:
+        operator = graph.nodes[n].operator
+        if isinstance(operator, Elementwise):
+            loose = ~operator.linear(bounds.lower, bounds.upper)
+            found = loose if found is None else found | loose
+    if found is None:
+        raise TypeError(f"node {p} is no pre-activation")
+    return found
+
+
+def root_bounds(graph: Graph, arrays: Arrays, lower: np.ndarray, upper: np.ndarray, schedule: Schedule,
+                deadline: Callable[[], bool], proposals: Arrays | None = None) -> RootBounds:
+    """Bounds over the box lower, upper (n,). `arrays` is float64 (bounds are accepted there); `proposals` may be float32."""
+    moved = graph.to(arrays)
+    low, high = arrays.asarray(lower[None]), arrays.asarray(upper[None])
+    known: dict[int, Interval] = {}
+    host: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+    weights = error_weights(graph, lower, upper, {})
+    values: dict[int, Interval] = {}
+    for p in graph.preactivations:
+        on_device = weights.to(arrays)
+        values = interval.propagate(moved, low, high, known, on_device, p, values)
+        known[p] = values[p]
+        nonlinear_below = any(isinstance(graph.nodes[n].operator, Elementwise) for n in graph.ancestors(p))
+        if nonlinear_below:
+            known[p] = _tighten(graph, arrays, proposals or arrays, low, high, known, p, on_device, schedule, deadline)
+        if bool(namespace(low).any(known[p].lower > known[p].upper)):
+            return RootBounds(known, weights, True)
+        values[p] = known[p]
+        host[p] = (to_numpy(known[p].lower)[0], to_numpy(known[p].upper)[0])
+        if nonlinear_below:
+            weights = error_weights(graph, lower, upper, host)
+    weights = error_weights(graph, lower, upper, host)
+    return RootBounds(known, weights, False)
+
+
+def _tighten(graph: Graph, arrays: Arrays, proposals: Arrays, low: Array, high: Array, known: Mapping[int, Interval], p: int,
+             weights: ErrorWeights, schedule: Schedule, deadline: Callable[[], bool]) -> Interval:
+    """CROWN rows for the unstable neurons of p, then optimised rows for those that stay unstable."""
+    bounds = known[p]
+    start = initial_parameters(graph.to(arrays), p, known)
+    for stage in (Schedule(0), schedule):
+        todo = np.flatnonzero(to_numpy(unstable(graph, p, bounds))[0])
+        if len(todo) == 0 or deadline() or (stage is schedule and schedule.iterations == 0):
+            break
+        width = sum(graph.nodes[n].size for n in graph.ancestors(p))
+        chunk = max(1, int(arrays.budget / (8 * width * (12 if stage.iterations else 5)) / 2))
+        for i in range(0, len(todo), chunk):
+            part = todo[i : i + chunk]
+            bounds = _bound_rows(graph, arrays, proposals, low, high, known, p, part, bounds, weights, start, stage, deadline)
+            if deadline():
+                break
+    return bounds
+
+
+def _bound_rows(graph: Graph, arrays: Arrays, proposals: Arrays, low: Array, high: Array, known: Mapping[int, Interval], p: int,
+                part: np.ndarray, bounds: Interval, weights: ErrorWeights, start: Parameters, stage: Schedule,
+                deadline: Callable[[], bool]) -> Interval:
+    xp = arrays.xp
+    moved = graph.to(arrays)
+    node = graph.nodes[p]
+    index = arrays.indices(part)
+    k = len(part)
+    parameters = start
+    below = {n: known[n] for n in graph.preactivations if n < p}
+    if stage.iterations:
+        fast = {n: Interval(proposals.asarray(b.lower), proposals.asarray(b.upper)) for n, b in below.items()}
+        ascent = Ascent(graph.to(proposals), {p: _unit_rows(proposals, part, node.shape)}, proposals.asarray(low), proposals.asarray(high),
+                        fast, start.map(proposals.asarray), {}, stage)
+        # A neuron's row is of no more use once its sign is known.
+        _, parameters = ascent.run(lambda lower: lower > 0, deadline)
+        parameters = parameters.map(arrays.asarray)
+    problem = problem_of(moved, low, high, below, parameters)
+    result = evaluate(moved, {p: _unit_rows(arrays, part, node.shape)}, problem, weights).lower[0]
+    lower, upper = xp.asarray(bounds.lower, copy=True), xp.asarray(bounds.upper, copy=True)
+    lower[0, index] = xp.maximum(lower[0, index], result[:k])
+    upper[0, index] = xp.minimum(upper[0, index], -result[k:])
+    return Interval(lower, upper)
+
+
+def _unit_rows(arrays: Arrays, part: np.ndarray, shape: tuple[int, ...]) -> Array:
+    """(1, 2k, *shape): +e_j for every j of part, then -e_j."""
+    k, size = len(part), int(np.prod(shape))
+    rows = arrays.zeros((2 * k, size))
+    index, at = arrays.indices(part), arrays.indices(np.arange(k))
+    rows[at, index] = 1.0
+    rows[at + k, index] = -1.0
+    return arrays.xp.reshape(rows, (1, 2 * k, *shape))

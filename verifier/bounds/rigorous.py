@@ -1,0 +1,109 @@
+"""Rounding: how far the float64 evaluation of the dual can be from its exact value, and intervals rounded outward.
+
+With u = 2^-53 and g_k = k u / (1 - k u), a sum of k products in any order, fused or not, is off by at most g_k times the
+sum of their absolute values (Higham 2002, section 3.1). The evaluator computes lam with such sums and uses the computed
+lam as multipliers, which is allowed; what is left is, for every node n, at most |lam_n| . E_n with
+
+    affine      E_n = g_{k+2} M_n + g_{size+N} |F(0)|       M_n = |J| zmax + |F(0)|, k = terms of the operator
+    nonlinear   E_n = g_{size+N} T + g_{2 ulps + 12} T      T = max |s| + max |slope| zmax  (the intercept is at most T)
+    every node  + (consumers + 3) u zmax_n                  accumulation of lam_n from several consumers, rows and m
+    input       + g_{n+N} zmax_x                            the minimum over the box
+
+N = number of nodes + 6 covers the additions of the nodes' contributions to the constant. zmax_n bounds |value(n)|; it comes from one pass of absolute maps. E is taken at the root of the search: values, and with
+them E, only shrink in subproblems. Underflow adds less than 2^-1070 a product: `underflow` exceeds all of it together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Mapping
+
+import numpy as np
+
+from verifier.arrays import Array, Arrays, to_numpy
+from verifier.graph.ir import Graph
+from verifier.operators.base import Affine, Elementwise, Input
+
+U = 2.0**-53
+
+
+def gamma(k: int) -> float:
+    """g_k, rounded up by a relative 1e-6 (which also covers computing with it)."""
+    return k * U / (1 - k * U) * (1 + 1e-6)
+
+
+@dataclass(frozen=True, eq=False)
+class ErrorWeights:
+    """E_n (size,) of every node; the same for m at pre-activations; rounding of each node's value when it is computed
+    forward from enclosed parents (`forward`); one number for underflow."""
+
+    node: Mapping[int, Array]
+    multiplier: Mapping[int, Array]
+    forward: Mapping[int, Array]
+    underflow: float
+
+    def to(self, arrays: Arrays) -> "ErrorWeights":
+        return ErrorWeights({n: arrays.asarray(e) for n, e in self.node.items()},
+                            {n: arrays.asarray(e) for n, e in self.multiplier.items()},
+                            {n: arrays.asarray(e) for n, e in self.forward.items()}, self.underflow)
+
+
+def error_weights(graph: Graph, lower: np.ndarray, upper: np.ndarray, preactivations: Mapping[int, tuple[Array, Array]]) -> ErrorWeights:
+    """Weights for every subproblem inside the box lower, upper (n,) and the enclosures (size,) of the pre-activations.
+
+    `graph` in numpy float64; pre-activations that are not given are enclosed by the absolute maps alone.
+    """
+    largest: list[np.ndarray] = []
+    weights: dict[int, np.ndarray] = {}
+    multiplier: dict[int, np.ndarray] = {}
+    forward: dict[int, np.ndarray] = {}
+    adds = len(graph.nodes) + 6
+    for n, node in enumerate(graph.nodes):
+        op = node.operator
+        if isinstance(op, Input):
+            z = np.maximum(np.abs(lower), np.abs(upper))
+            error = gamma(node.size + adds) * z
+        elif isinstance(op, Elementwise):
+            p = largest[node.inputs[0]]
+            low, high = _enclosure(preactivations, node.inputs[0], p)
+            least, greatest = op.range(low, high)
+            slopes = np.maximum(*map(np.abs, op.slope_range(low, high)))
+            z = np.maximum(np.abs(least), np.abs(greatest)) * (1 + 1e-6)
+            error = (gamma(node.size + adds) + gamma(2 * op.function_ulps + 12)) * (z + np.maximum(slopes, _steepest(op)) * p + op.offset_scale)
+        elif isinstance(op, Affine):
+            z, offset = _affine_magnitude(op, node.size, tuple(largest[p][None].reshape(1, *graph.nodes[p].shape) for p in node.inputs))
+            error = gamma(op.terms + 2) * z + gamma(node.size + adds) * offset
+            forward[n] = gamma(op.terms + 8) * z
+        else:
+            raise TypeError(f"operator {op!r} has no rounding bound")
+        if n in preactivations:
+            z = np.minimum(z, np.maximum(*(np.abs(to_numpy(b).reshape(-1)) for b in preactivations[n])))
+        error = error + (len(graph.consumers[n]) + 3) * U * (1 + 1e-6) * z
+        multiplier[n] = gamma(node.size + 3) * z
+        largest.append(z)
+        weights[n] = error
+    # An array without a finite bound cannot be accepted; inf makes every result -inf rather than wrong.
+    total = sum(float(np.sum(z)) for z in largest)
+    return ErrorWeights(weights, {n: multiplier[n] for n in graph.preactivations}, forward, 1e-300 * (1.0 + total))
+
+
+def _affine_magnitude(op: Affine, size: int, parents: tuple[np.ndarray, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """(M, |F(0)|) of an affine node, flat."""
+    through = op.absolute(1, *parents).reshape(-1)
+    constant = op.offset_magnitude
+    shape = op.forward(1, *parents).shape[1:]
+    offset = np.zeros(size) if constant is None else np.broadcast_to(constant, shape).reshape(-1)
+    return (through + offset) * (1 + 1e-6), offset
+
+
+def _steepest(op: Elementwise) -> float:
+    """The largest useful slope anywhere: subproblems may have steeper lines than the root."""
+    least, greatest = op.slope_range(np.array([-np.inf, -1e-3]), np.array([np.inf, 1e-3]))
+    return float(np.nanmax(np.abs([least, greatest])))
+
+
+def _enclosure(preactivations: Mapping[int, tuple[Array, Array]], n: int, largest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    if n not in preactivations:
+        return -largest, largest
+    low, high = (to_numpy(b).reshape(-1) for b in preactivations[n])
+    return low, high

@@ -1,0 +1,81 @@
+"""Which neuron to split next: by how much the lines of its relaxation can move the bound (in the spirit of BaBSR, Bunel et
+al. 2020, with the intercept term of any elementwise function instead of the Relu's).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from verifier.arrays import to_numpy
+from verifier.bounds.batch import Neurons
+from verifier.bounds.dual import Dual
+from verifier.graph.ir import Graph
+from verifier.operators.base import Elementwise
+
+
+def choose(graph: Graph, neurons: Neurons, dual: Dual, bounds: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(neuron, point), (B,) each, for subproblems with enclosures low, high (B, T + n); -1 where nothing can be split.
+
+    Where no neuron is unstable, the input with the largest plane coefficient times width is halved.
+    """
+    score = neuron_scores(graph, neurons, dual, bounds, low, high)
+    neuron, point = np.full(len(low), -1), np.zeros(len(low))
+    if neurons.total:
+        at = np.arange(len(low))
+        best = score.argmax(axis=1)
+        found = score[at, best] > 0
+        points = split_points(graph, neurons, low, high)
+        neuron, point = np.where(found, best, -1), np.where(found, points[at, best], 0.0)
+    rest = np.flatnonzero(neuron < 0)
+    if len(rest):
+        row = bounds[rest].argmax(axis=1)
+        plane = np.abs(to_numpy(dual.coefficients)[rest, row])
+        lower, upper = low[rest, neurons.total :], high[rest, neurons.total :]
+        middle = 0.5 * lower + 0.5 * upper
+        wide = (middle > lower) & (middle < upper)
+        worth = np.where(wide, (plane + 1e-9 * (1e-30 + plane.max(axis=1, keepdims=True))) * (upper - lower), 0.0)
+        worth = np.where(worth.max(axis=1, keepdims=True) > 0, worth, np.where(wide, upper - lower, 0.0))
+        dimension = worth.argmax(axis=1)
+        ok = worth[np.arange(len(rest)), dimension] > 0
+        neuron[rest] = np.where(ok, neurons.total + dimension, -1)
+        point[rest] = middle[np.arange(len(rest)), dimension]
+    return neuron, point
+
+
+def split_points(graph: Graph, neurons: Neurons, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """(B, T): the branching point of every neuron."""
+    points = np.zeros((len(low), neurons.total))
+    for n in graph.nonlinear:
+        operator, s = graph.nodes[n].operator, neurons.slices[graph.nodes[n].inputs[0]]
+        if isinstance(operator, Elementwise):
+            points[:, s] = operator.split_point(low[:, s], high[:, s])
+    return points
+
+
+def neuron_scores(graph: Graph, neurons: Neurons, dual: Dual, bounds: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """(B, T) >= 0, zero for neurons that cannot be split: |q| times the largest gap between the function and its line,
+    for the row with the best bound."""
+    score = np.zeros((len(low), neurons.total))
+    row = bounds.argmax(axis=1)
+    at = np.arange(len(low))
+    for n in graph.nonlinear:
+        operator, s = graph.nodes[n].operator, neurons.slices[graph.nodes[n].inputs[0]]
+        if not isinstance(operator, Elementwise) or n not in dual.q:
+            continue
+        q = to_numpy(dual.q[n])[at, row].astype(np.float64)
+        below, above = low[:, s], high[:, s]
+        lines = operator.lines(below, above)
+        point = operator.split_point(below, above)
+        value = operator.function(point)
+        gap_up = operator.intercept(lines.upper, below, above, "upper") + lines.upper * point - value
+        # The lower line through the kink has no gap there; what splitting gains is the triangle's smaller leg.
+        gap_down = np.maximum(np.minimum(point - below, above - point), 0.0) * (lines_spread(operator, below, above))
+        worth = np.where(q < 0, -q * np.maximum(gap_up, 0.0), q * 0.5 * gap_down)
+        possible = ~operator.linear(below, above) & (point > below) & (point < above)
+        score[:, s] = np.maximum(score[:, s], np.where(possible, worth + 1e-12 * (above - below), 0.0))
+    return score
+
+
+def lines_spread(operator: Elementwise, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    least, greatest = operator.slope_range(low, high)
+    return greatest - least

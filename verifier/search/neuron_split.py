@@ -1,0 +1,245 @@
+"""Branch and bound on neurons: pre-activations are split at a kink (or a chosen point of a smooth function).
+
+The root's enclosures are kept and clamped by the splits; only the property's rows are bounded in a subproblem, with slopes
+and split multipliers improved from the parent's by a few steps of ascent in `proposals` (may be float32). A subproblem
+that looks refuted is evaluated once more by the rigorous float64 rule, and only that closes it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Mapping
+
+import numpy as np
+
+from verifier.arrays import Array, Arrays, to_numpy
+from verifier.attack.witness import Witness
+from verifier.bounds.ascent import Ascent, Parameters, Schedule, problem_of
+from verifier.bounds.batch import Neurons
+from verifier.bounds.dual import Dual, Interval, evaluate
+from verifier.bounds.intermediate import RootBounds
+from verifier.bounds.targets import Targets
+from verifier.graph.ir import Graph
+from verifier.operators.base import Elementwise, Lines
+from verifier.search.branching.scores import choose
+from verifier.search.frontier import Frontier
+from verifier.search.outcome import Context, Outcome, Progress
+from verifier.search.splits import Splits
+
+
+@dataclass(frozen=True, eq=False)
+class Tree:
+    """What all subproblems of one root share. below, above: enclosures (T + n,) of pre-activations, then of the inputs.
+
+    loose: nonlinear node -> indices of the neurons unstable at the root, the ones whose slopes subproblems store.
+    lines: nonlinear node -> initial lines (1, 1, size) at the root, used for all others.
+    """
+
+    graph: Graph
+    neurons: Neurons
+    exact: Arrays
+    proposals: Arrays
+    root: RootBounds
+    targets: Targets
+    below: np.ndarray
+    above: np.ndarray
+    loose: Mapping[int, np.ndarray]
+    lines: Mapping[int, Lines]
+
+    @staticmethod
+    def of(graph: Graph, exact: Arrays, proposals: Arrays, root: RootBounds, targets: Targets, lower: np.ndarray, upper: np.ndarray) -> "Tree":
+        neurons = Neurons(graph)
+        flat = [np.concatenate([*(to_numpy(root.preactivations[p][side])[0] for p in graph.preactivations), box])
+                for side, box in ((0, lower), (1, upper))]
+        loose, lines = {}, {}
+        for n in graph.nonlinear:
+            operator = graph.nodes[n].operator
+            if isinstance(operator, Elementwise):
+                low, high = (to_numpy(b) for b in root.preactivations[graph.nodes[n].inputs[0]])
+                loose[n] = np.flatnonzero(~operator.linear(low, high)[0])
+                lines[n] = operator.lines(low[:, None], high[:, None])
+        return Tree(graph, neurons, exact, proposals, root, targets, *flat, loose, lines)
+
+    def start(self, which: np.ndarray, bound: np.ndarray, parameters: Parameters) -> Splits:
+        """One subproblem without splits for each disjunct of `which`, from slopes (B, R, size) found at the root."""
+        count, rows = len(which), self.targets.constant.shape[1]
+        none = np.zeros((count, 0))
+        return Splits(none.astype(np.int64), none.astype(np.int8), none, np.zeros((count, rows, 0), np.float32), self.packed(parameters),
+                      which, bound, np.zeros(count, np.int64), np.full(count, -1), np.zeros(count))
+
+    def packed(self, parameters: Parameters) -> dict[int, np.ndarray]:
+        """Slopes (B, R, size) -> the stored ones."""
+        found = {}
+        for n, index in self.loose.items():
+            lines, convex = parameters.slopes[n], self._operator(n).convex
+            at = None if len(index) == lines.lower.shape[-1] else index
+            parts = [to_numpy(s if at is None else s[..., at]) for s in ((lines.lower,) if convex else (lines.lower, lines.upper))]
+            found[n] = np.stack(parts, axis=-1).astype(np.float16)
+        return found
+
+    def _operator(self, n: int) -> Elementwise:
+        operator = self.graph.nodes[n].operator
+        if not isinstance(operator, Elementwise):
+            raise TypeError(f"node {n} is not elementwise")
+        return operator
+
+    def enclosures(self, splits: Splits) -> tuple[np.ndarray, np.ndarray]:
+        """Flat enclosures (B, T + n), clamped by the splits, and made non-empty where they cross."""
+        return splits.clamp(self.below, self.above)
+
+    def parameters(self, splits: Splits, bounds: Mapping[int, Interval], arrays: Arrays) -> Parameters:
+        """Slopes and multipliers of the parent, (B, R, size), in `arrays`."""
+        batch, rows = len(splits), self.targets.constant.shape[1]
+        slopes = {}
+        for n, index in self.loose.items():
+            interval = bounds[self.graph.nodes[n].inputs[0]]
+            size = interval.lower.shape[-1]
+            both = []
+            for side, default in enumerate(self.lines[n]):
+                if side == 1 and self._operator(n).convex:
+                    # The chord of the clamped interval is the best upper line.
+                    chord = self._operator(n).lines(interval.lower[:, None], interval.upper[:, None]).upper
+                    both.append(arrays.xp.broadcast_to(chord, (batch, rows, size)))
+                    continue
+                full = np.repeat(np.repeat(default, batch, axis=0), rows, axis=1)
+                full[:, :, index] = splits.slopes[n][..., side]
+                both.append(arrays.asarray(full))
+            slopes[n] = Lines(*both)
+        dense = np.zeros((batch, rows, self.neurons.total + self.graph.input_size), np.float32)
+        at = np.arange(batch)[:, None, None], np.arange(rows)[None, :, None], splits.neuron[:, None, :]
+        np.add.at(dense, at, splits.multiplier * (splits.side != 0)[:, None, :])
+        return Parameters(slopes, {p: arrays.asarray(dense[:, :, s]) for p, s in self.neurons.slices.items() if splits.side.size})
+
+    def signs(self, splits: Splits, arrays: Arrays) -> dict[int, Array]:
+        """Which multipliers may move (see Ascent), for the pre-activations with a split in the batch."""
+        total = self.neurons.total
+        up, down = np.zeros((len(splits), total + self.graph.input_size), bool), np.zeros((len(splits), total + self.graph.input_size), bool)
+        at = np.broadcast_to(np.arange(len(splits))[:, None], splits.neuron.shape)
+        for flags, side in ((up, 1), (down, -1)):
+            flags[at[splits.side == side], splits.neuron[splits.side == side]] = True
+        sign = np.where(up & down, 2, np.where(up, -1, np.where(down, 1, 0)))
+        return {p: arrays.asarray(sign[:, None, s]) for p, s in self.neurons.slices.items() if sign[:, s].any()}
+
+
+@dataclass(frozen=True, eq=False)
+class Bounded:
+    """A batch after bounding: row bounds with constants (B, R); dual and parameters of the proposals; closed (B,)."""
+
+    splits: Splits
+    bounds: np.ndarray
+    dual: Dual
+    low: np.ndarray
+    high: np.ndarray
+    closed: np.ndarray
+
+
+def search(tree: Tree, start: Splits, context: Context, batch_size: int, schedule: Schedule, candidates: int) -> Outcome:
+    """Close every subproblem or find a counterexample."""
+    progress = Progress(context, float(len(start)))
+    first = bound(tree, start, Schedule(0), context)
+    frontier = Frontier(_chosen(tree, first, candidates))
+    stuck = 0
+    while frontier.count:
+        if context.out_of_time():
+            return Outcome(False, None, progress.nodes, frontier.worst_bound(), progress.share)
+        parents = frontier.pop(max(1, batch_size // 2))
+        undecidable = parents.choice < 0
+        stuck += int(undecidable.sum())
+        if undecidable.all():
+            continue
+        children = parents.select(~undecidable).children()
+        found = bound(tree, children, schedule, context)
+        progress.iteration += 1
+        progress.nodes += len(children)
+        progress.depth = max(progress.depth, int(children.depth.max()))
+        progress.closed(children.depth[found.closed])
+        witness = attack(tree, found, context, progress)
+        if witness is not None:
+            return Outcome(False, witness, progress.nodes, float(found.splits.bound.min()), progress.share)
+        frontier.push(_chosen(tree, found, candidates))
+        progress.batch(frontier.count, _unstable_count(tree, found), frontier.worst_bound())
+    return Outcome(stuck == 0, None, progress.nodes, 0.0, progress.share, exhausted=stuck > 0)
+
+
+def bound(tree: Tree, splits: Splits, schedule: Schedule, context: Context) -> Bounded:
+    """Improve and evaluate the rows of a batch; what the rigorous evaluation refutes is closed."""
+    low, high = tree.enclosures(splits)
+    empty = (low > high).any(axis=1)
+    high = np.maximum(low, high)
+    total = tree.neurons.total
+    fast = tree.proposals
+    known = tree.neurons.split(fast.asarray(low[:, :total]), fast.asarray(high[:, :total]))
+    rows = tree.targets.rows(tree.graph, fast, splits.disjunct)
+    constant, strict = fast.asarray(tree.targets.constant[splits.disjunct]), tree.targets.strict[splits.disjunct]
+    ascent = Ascent(tree.graph.to(fast), rows, fast.asarray(low[:, total:]), fast.asarray(high[:, total:]), known,
+                    tree.parameters(splits, known, fast), tree.signs(splits, fast), schedule)
+    # One refuted row closes a subproblem, so all its rows are done.
+    closed = lambda lower: fast.xp.broadcast_to(fast.xp.any(lower + constant > 0, axis=1, keepdims=True), lower.shape)  # noqa: E731
+    dual, parameters = ascent.run(closed, context.out_of_time)
+    bounds = tree.targets.add_constant(to_numpy(dual.lower).astype(np.float64), splits.disjunct)
+    promising = ((bounds > 0) | (strict & (bounds >= 0))).any(axis=1) & ~empty
+    refuted = empty.copy()
+    if promising.any():
+        accepted = accept(tree, splits.select(promising), low[promising], high[promising], parameters, promising)
+        refuted[promising] = tree.targets.refuted(accepted, splits.disjunct[promising])
+    improved = replace(splits, slopes=tree.packed(parameters), multiplier=_gathered(tree, splits, parameters), bound=np.maximum(splits.bound, bounds.max(axis=1)))
+    return Bounded(improved, bounds, dual, low, high, refuted)
+
+
+def accept(tree: Tree, splits: Splits, low: np.ndarray, high: np.ndarray, parameters: Parameters, pick: np.ndarray) -> np.ndarray:
+    """Rigorous row bounds (B, R), constants included, with the parameters of the batch's rows `pick`."""
+    exact, total = tree.exact, tree.neurons.total
+    known = tree.neurons.split(exact.asarray(low[:, :total]), exact.asarray(high[:, :total]))
+    index = np.flatnonzero(pick)
+    chosen = parameters.map(lambda a: exact.asarray(a if a.shape[0] == 1 else a[tree.proposals.indices(index)]))
+    problem = problem_of(tree.graph.to(exact), exact.asarray(low[:, total:]), exact.asarray(high[:, total:]), known, chosen)
+    rows = tree.targets.rows(tree.graph, exact, splits.disjunct)
+    dual = evaluate(tree.graph.to(exact), rows, problem, tree.root.weights.to(exact))
+    return tree.targets.add_constant(to_numpy(dual.lower), splits.disjunct)
+
+
+def _gathered(tree: Tree, splits: Splits, parameters: Parameters) -> np.ndarray:
+    """Multipliers (B, R, D) of the splits, from the dense ones."""
+    found = np.zeros(splits.multiplier.shape, np.float32)
+    for p, s in tree.neurons.slices.items():
+        if p not in parameters.multipliers:
+            continue
+        mine = (splits.neuron >= s.start) & (splits.neuron < s.stop) & (splits.side != 0)
+        if mine.any():
+            dense = to_numpy(parameters.multipliers[p])
+            index = np.where(mine, splits.neuron - s.start, 0)
+            found = np.where(mine[:, None], np.take_along_axis(dense, np.broadcast_to(index[:, None], found.shape), axis=2), found)
+    return found
+
+
+def _chosen(tree: Tree, found: Bounded, candidates: int) -> Splits:
+    """The open subproblems of a batch, each with the neuron to split next."""
+    keep = ~found.closed
+    if not keep.any():
+        return found.splits.select(keep)
+    neuron, point = choose(tree.graph, tree.neurons, found.dual, found.bounds, found.low, found.high)
+    return replace(found.splits, choice=neuron, choice_point=point).select(keep)
+
+
+def attack(tree: Tree, found: Bounded, context: Context, progress: Progress) -> Witness | None:
+    """The minimiser of every open subproblem's plane, on the real network."""
+    keep = np.flatnonzero(~found.closed)
+    if not len(keep):
+        return None
+    best = found.bounds[keep].argmax(axis=1)
+    plane = to_numpy(found.dual.coefficients)[keep, best]
+    total = tree.neurons.total
+    x = np.where(plane > 0, found.low[keep, total:], found.high[keep, total:])
+    fast = tree.proposals
+    y = to_numpy(tree.graph.to(fast).evaluate(fast.asarray(x))).astype(np.float64)
+    margins = tree.targets.margins(x, y, found.splits.disjunct[keep])
+    progress.attack_gap = min(progress.attack_gap, float(margins.min()))
+    return context.gate.first(x, found.splits.disjunct[keep], margins, most=2)
+
+
+def _unstable_count(tree: Tree, found: Bounded) -> float:
+    keep = ~found.closed
+    if not keep.any():
+        return 0.0
+    total = tree.neurons.total
+    return float(np.mean(np.sum((found.low[keep, :total] < 0) & (found.high[keep, :total] > 0), axis=1)))

@@ -1,0 +1,67 @@
+"""What every search returns, and what it needs to know of the outside."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Callable, NamedTuple
+
+import numpy as np
+
+from verifier.attack.witness import Gate, Witness
+from verifier.search.events import Event
+
+
+@dataclass(frozen=True, eq=False)
+class Context:
+    """clock: seconds since the start; deadline on that clock; interrupted: asked once a batch; gate: confirms candidates;
+    report: progress events; rng: all randomness."""
+
+    clock: Callable[[], float]
+    deadline: float
+    interrupted: Callable[[], bool]
+    gate: Gate
+    report: Callable[[Event], None]
+    rng: np.random.Generator
+
+    def out_of_time(self) -> bool:
+        return self.interrupted() or self.clock() >= self.deadline
+
+
+class Outcome(NamedTuple):
+    """proved: every subproblem of every disjunct was closed. witness: a confirmed counterexample. Neither: out of time."""
+
+    proved: bool
+    witness: Witness | None
+    subproblems: int
+    lower_bound: float
+    proved_share: float
+    exhausted: bool = False
+
+
+@dataclass(eq=False)
+class Progress:
+    """Running totals of one search, and the events made from them."""
+
+    context: Context
+    total_weight: float
+    iteration: int = 0
+    nodes: int = 0
+    closed_weight: float = 0.0
+    depth: int = 0
+    attack_gap: float = np.inf
+    last_report: float = field(default=-np.inf)
+
+    def closed(self, depths: np.ndarray) -> None:
+        self.closed_weight += float(np.sum(0.5 ** depths.astype(float)))
+
+    @property
+    def share(self) -> float:
+        return min(1.0, self.closed_weight / self.total_weight)
+
+    def batch(self, open_count: int, unstable: float, lower_bound: float, interval: float = 1.0) -> None:
+        """One line a second at most."""
+        now = self.context.clock()
+        if now - self.last_report >= interval:
+            self.last_report = now
+            self.context.report(Event(kind="B", seconds=now, iteration=self.iteration, nodes=self.nodes, open=open_count, depth=self.depth,
+                                      unstable=int(unstable), lower_bound=lower_bound, attack_gap=self.attack_gap, proved=self.share))

@@ -1,0 +1,166 @@
+"""From boxes and rows to an outcome: root bounds, attack, and the search that the plan names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Sequence
+
+import numpy as np
+
+from verifier.arrays import Arrays, numpy_arrays, to_numpy, torch_arrays
+from verifier.attack import gradient
+from verifier.attack.witness import Witness
+from verifier.bounds.ascent import Ascent, Schedule, initial_parameters, problem_of
+from verifier.bounds.batch import Neurons
+from verifier.bounds.dual import evaluate
+from verifier.bounds.intermediate import RootBounds, root_bounds, unstable
+from verifier.bounds.targets import Targets
+from verifier.config import Settings
+from verifier.graph.ir import Graph
+from verifier.search import input_split, neuron_split
+from verifier.search.boxes import Boxes
+from verifier.search.events import Event
+from verifier.search.outcome import Context, Outcome
+from verifier.search.plan import Plan, make_plan
+
+if TYPE_CHECKING:
+    from verifier.property.disjuncts import Disjunct
+
+
+@dataclass(frozen=True, eq=False)
+class Query:
+    """The disjuncts that have rows and a non-empty box; `numbers`: their positions in the property. lower, upper (K, n)."""
+
+    graph: Graph
+    targets: Targets
+    lower: np.ndarray
+    upper: np.ndarray
+
+    @staticmethod
+    def of(graph: Graph, disjuncts: "Sequence[Disjunct]") -> "Query":
+        return Query(graph, Targets.of(disjuncts), np.stack([d.lower for d in disjuncts]), np.stack([d.upper for d in disjuncts]))
+
+    def boxes(self) -> list[np.ndarray]:
+        """Disjuncts grouped by equal boxes."""
+        groups: dict[bytes, list[int]] = {}
+        for k in range(len(self.lower)):
+            groups.setdefault(self.lower[k].tobytes() + self.upper[k].tobytes(), []).append(k)
+        return [np.array(g) for g in groups.values()]
+
+
+@dataclass(frozen=True, eq=False)
+class Solved:
+    outcome: Outcome
+    plan: Plan
+    unstable: tuple[int, ...]
+
+
+def solve(query: Query, settings: Settings, context: Context) -> Solved:
+    device = _device(settings.search.device)
+    plan = make_plan(query.graph, query.lower, query.upper, settings.search.batch, device)
+    exact, fast = _arrays(plan, device)
+    if settings.attack.restarts:
+        witness = _first_attack(query, fast, settings, context)
+        if witness is not None:
+            return Solved(Outcome(False, witness, 0, -np.inf, 0.0), plan, ())
+    if plan.method == "input split":
+        return _by_inputs(query, exact, plan, context)
+    return _by_neurons(query, exact, fast, plan, settings, context)
+
+
+def _device(wanted: str) -> str:
+    """"cuda" where asked for; "auto" means the CPU unless torch is at work and sees a GPU, which `_arrays` finds out."""
+    return "cuda" if wanted == "cuda" else "cpu"
+
+
+def _arrays(plan: Plan, device: str) -> tuple[Arrays, Arrays]:
+    """(float64 for acceptance, float32 or the same for proposals)."""
+    if plan.backend == "numpy":
+        exact = numpy_arrays()
+        return exact, exact
+    return torch_arrays(device, single=False), torch_arrays(device, single=True)
+
+
+def _first_attack(query: Query, arrays: Arrays, settings: Settings, context: Context) -> Witness | None:
+    """Gradient descent from random points of every disjunct's box."""
+    count = len(query.lower)
+    restarts = max(2, settings.attack.restarts // count)
+    for start in range(0, count, 256):
+        part = np.arange(start, min(count, start + 256))
+        which = np.repeat(part, restarts)
+        x = np.concatenate([gradient.starting_points(query.lower[k], query.upper[k], restarts, context.rng) for k in part])
+        found = gradient.descend(query.graph, arrays, query.targets, x, which, query.lower[which], query.upper[which],
+                                 settings.attack.steps, context.out_of_time)
+        context.report(Event("A", context.clock(), attack_gap=float(found.margin[0])))
+        witness = context.gate.first(found.x, found.which, found.margin)
+        if witness is not None or context.out_of_time():
+            return witness
+    return None
+
+
+def _by_inputs(query: Query, exact: Arrays, plan: Plan, context: Context) -> Solved:
+    """One search over the boxes of all disjuncts; they start from the bounds over the smallest box around all of them."""
+    root = root_bounds(query.graph, exact, query.lower.min(axis=0), query.upper.max(axis=0), Schedule(0), context.out_of_time)
+    neurons, count = Neurons(query.graph), len(query.lower)
+    flat = [np.repeat(np.concatenate([np.zeros(0), *(to_numpy(root.preactivations[p][side])[0] for p in query.graph.preactivations)])[None], count, axis=0)
+            for side in (0, 1)]
+    loose = tuple(int(to_numpy(unstable(query.graph, p, root.preactivations[p])).sum()) for p in query.graph.preactivations)
+    context.report(Event("R", context.clock(), open=count, unstable=sum(loose)))
+    boxes = Boxes(query.lower, query.upper, *flat, np.arange(count), np.full(count, -np.inf), np.zeros(count, np.int64))
+    if neurons.total and not np.isfinite(flat[0]).all():
+        return Solved(Outcome(False, None, 0, -np.inf, 0.0, exhausted=True), plan, loose)
+    return Solved(input_split.search(query.graph, exact, root.weights, query.targets, boxes, context, plan.batch), plan, loose)
+
+
+def _by_neurons(query: Query, exact: Arrays, fast: Arrays, plan: Plan, settings: Settings, context: Context) -> Solved:
+    """One tree for each box, one after another."""
+    total, loose = Outcome(True, None, 0, np.inf, 0.0), ()
+    groups = query.boxes()
+    for i, group in enumerate(groups):
+        share = replace(context, deadline=context.clock() + (context.deadline - context.clock()) / (len(groups) - i))
+        outcome, found = _one_tree(query, group, exact, fast, plan, settings, share)
+        loose = loose or found
+        total = Outcome(total.proved and outcome.proved, outcome.witness, total.subproblems + outcome.subproblems, min(total.lower_bound, outcome.lower_bound),
+                        total.proved_share + outcome.proved_share / len(groups), total.exhausted or outcome.exhausted)
+        if outcome.witness is not None or context.out_of_time():
+            return Solved(replace_proved(total, outcome, i + 1 == len(groups)), plan, loose)
+    return Solved(total, plan, loose)
+
+
+def replace_proved(total: Outcome, last: Outcome, all_done: bool) -> Outcome:
+    """A search that ended early has proved nothing unless its last tree was the last one and proved."""
+    return total._replace(proved=total.proved and last.proved and all_done)
+
+
+def _one_tree(query: Query, group: np.ndarray, exact: Arrays, fast: Arrays, plan: Plan, settings: Settings, context: Context) -> tuple[Outcome, tuple[int, ...]]:
+    lower, upper = query.lower[group[0]], query.upper[group[0]]
+    start = context.clock()
+    limit = start + 0.2 * (context.deadline - start)
+    # Cheap bounds first: most queries that hold at the root hold by plain CROWN.
+    for schedule in (Schedule(0), Schedule(settings.bounds.root_iterations)):
+        if schedule.iterations == 0:
+            root = root_bounds(query.graph, exact, lower, upper, schedule, context.out_of_time, fast)
+        else:
+            root = root_bounds(query.graph, exact, lower, upper, Schedule(min(20, schedule.iterations)), lambda: context.out_of_time() or context.clock() > limit, fast)
+        loose = tuple(int(to_numpy(unstable(query.graph, p, root.preactivations[p])).sum()) for p in query.graph.preactivations)
+        if root.infeasible:
+            return Outcome(True, None, 0, np.inf, 1.0), loose
+        if context.out_of_time() or len(root.preactivations) < len(query.graph.preactivations):
+            return Outcome(False, None, 0, -np.inf, 0.0), loose
+        tree = neuron_split.Tree.of(query.graph, exact, fast, root, query.targets, lower, upper)
+        splits = tree.start(group, np.full(len(group), -np.inf), _initial(tree, fast))
+        found = neuron_split.bound(tree, splits, schedule, context)
+        context.report(Event("R", context.clock(), open=int((~found.closed).sum()), unstable=sum(loose), lower_bound=float(found.splits.bound.min())))
+        splits = found.splits.select(~found.closed)
+        if not len(splits):
+            return Outcome(True, None, len(group), float(found.splits.bound.min()), 1.0), loose
+        group = splits.disjunct
+        witness = neuron_split.attack(tree, found, context, neuron_split.Progress(context, 1.0))
+        if witness is not None:
+            return Outcome(False, witness, len(group), float(found.splits.bound.min()), 0.0), loose
+    outcome = neuron_split.search(tree, splits, context, plan.batch, Schedule(settings.bounds.iterations), 0)
+    return outcome, loose
+
+
+def _initial(tree: neuron_split.Tree, arrays: Arrays):
+    return initial_parameters(tree.graph.to(arrays), tree.graph.output, {p: b for p, b in tree.neurons.split(arrays.asarray(tree.below[None, : tree.neurons.total]), arrays.asarray(tree.above[None, : tree.neurons.total])).items()})
