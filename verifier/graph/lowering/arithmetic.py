@@ -1,0 +1,157 @@
+"""Sums and products. Float constants are folded only where the float64 result is exact, and stay in the graph otherwise."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from verifier.graph import exact
+from verifier.graph.lowering.context import Call, Value, constant, operator
+from verifier.graph.lowering.movement import expanded
+from verifier.operators import affine
+
+_SAFE = 2.0**900
+"""Computed coefficients must lie within 1 / _SAFE and _SAFE, so that their roundings are relative ones."""
+
+
+def added(call: Call, a: Value, b: Value, sign: int = 1) -> Value:
+    """a + sign * b with broadcasting."""
+    _same_kind(call, a, b)
+    shape = call.check_size(call.broadcast(a.shape, b.shape))
+    if a.data is not None and b.data is not None:
+        folded = exact.add(a.data, b.data if sign > 0 else -b.data)
+        if folded is not None:
+            return constant(folded)
+        a = call.variable(a)
+    if b.data is not None:
+        return _shifted(call, expanded(call, a, shape), b.data if sign > 0 else -b.data)
+    if a.data is not None:
+        b = expanded(call, b, shape)
+        if sign > 0:
+            return _shifted(call, b, a.data)
+        return call.emit(affine.Scale(np.full((1,) * len(shape), -1.0), aligned(a.data, len(shape))), b, shape=shape)
+    return call.emit(affine.Add((1, sign)), expanded(call, a, shape), expanded(call, b, shape), shape=shape)
+
+
+def multiplied(call: Call, a: Value, b: Value) -> Value:
+    """a * b with broadcasting; one of them a constant."""
+    _same_kind(call, a, b)
+    if a.data is not None and b.data is not None:
+        folded = exact.multiply(a.data, b.data)
+        if folded is not None:
+            return constant(folded)
+        a = call.variable(a)
+    if a.data is not None:
+        a, b = b, a
+    if b.data is None:
+        call.fail("the product of two values that depend on the input (or could not be computed exactly) is not supported", code="V112",
+                  hint="one factor must be a constant")
+    return scaled(call, a, b.data)
+
+
+def scaled(call: Call, x: Value, factor: np.ndarray, roundings: int = 0) -> Value:
+    """x * factor, x a node; `roundings`: relative roundings in the factor."""
+    shape = call.check_size(call.broadcast(x.shape, factor.shape))
+    x = expanded(call, x, shape)
+    if np.all(factor == 1.0):
+        return x
+    return call.emit(affine.Scale(aligned(factor, len(shape)), roundings=roundings), x, shape=shape)
+
+
+def aligned(data: np.ndarray, rank: int) -> np.ndarray:
+    return data.reshape((1,) * (rank - data.ndim) + data.shape)
+
+
+def _shifted(call: Call, x: Value, shift: np.ndarray) -> Value:
+    if not np.any(shift):
+        return x
+    return call.emit(affine.Scale(None, aligned(shift, len(x.shape))), x, shape=x.shape)
+
+
+def _same_kind(call: Call, a: Value, b: Value) -> None:
+    kinds = {"f" if v.data is None else v.data.dtype.kind for v in (a, b)}
+    if kinds not in ({"f"}, {"i"}):
+        call.fail("inputs of different element types, or booleans", code="V114")
+
+
+@operator("Add", 2)
+def add(call: Call) -> Value:
+    return added(call, call.input(0), call.input(1))
+
+
+@operator("Sub", 2)
+def sub(call: Call) -> Value:
+    return added(call, call.input(0), call.input(1), -1)
+
+
+@operator("Sum", 1, 1 << 20)
+def sum_(call: Call) -> Value:
+    total = call.input(0)
+    for i in range(1, call.count):
+        total = added(call, total, call.input(i))
+    return total
+
+
+@operator("Neg", 1)
+def neg(call: Call) -> Value:
+    x = call.input(0)
+    if x.data is not None:
+        return constant(-x.data)
+    return scaled(call, x, np.array(-1.0))
+
+
+@operator("Mul", 2)
+def mul(call: Call) -> Value:
+    return multiplied(call, call.input(0), call.input(1))
+
+
+@operator("Div", 2)
+def div(call: Call) -> Value:
+    """x / c = x * (1 / c): one rounding in the reciprocal unless every c is a power of two."""
+    a, b = call.input(0), call.input(1)
+    _same_kind(call, a, b)
+    divisor = call.data(1, "the divisor")
+    if np.any(divisor == 0):
+        call.fail("division by zero")
+    if a.data is not None:
+        folded = exact.divide(a.data, divisor)
+        if folded is not None:
+            return constant(folded)
+        a = call.variable(a)
+    if not np.all((np.abs(divisor) < _SAFE) & (np.abs(divisor) > 1 / _SAFE)):
+        call.fail("a divisor is too large or too small")
+    powers = np.all(np.abs(np.frexp(divisor)[0]) == 0.5)
+    return scaled(call, a, 1.0 / divisor, 0 if powers else 1)
+
+
+@operator("BatchNormalization", 5)
+def batch_normalization(call: Call) -> Value:
+    """y = s x + t with s = scale / sqrt(var + eps) and t = bias - mean s, in inference.
+
+    Rounding, with u = 2^-53: fl(var + eps) = (var + eps)(1 + d1), whose root has (1 + d1)^(1/2) (1 + d2), whose quotient has one
+    more (1 + d3): the stored s is the true one up to fewer than 3 roundings. fl(mean s) has 4, and the sum t one more:
+    |t - t*| <= g_5 (|bias| + |mean s|). `roundings` = 5 and that magnitude (raised by 2^-50 for its own rounding) cover both.
+    """
+    x = call.input(0)
+    epsilon = call.real("epsilon", 1e-5)
+    call.real("momentum", 0.9)
+    if call.opset >= 14 and call.flag("training_mode", False):
+        call.fail("training_mode = 1; only inference is supported")
+    if call.opset < 9 and not call.flag("spatial", True):
+        call.fail("spatial = 0 is not supported", hint="supported: 1")
+    if any(call.outputs[1:]):
+        call.fail("more than one output means training; only inference is supported")
+    if x.rank < 2:
+        call.fail(f"an input of shape {x.shape} has no channels", code="V114")
+    shape = (1, x.shape[1], *(1,) * (x.rank - 2))
+    parameters = [call.data(i, what) for i, what in enumerate(("", "scale", "the bias", "the mean", "the variance")) if i]
+    if any(p.shape != (x.shape[1],) or p.dtype.kind != "f" for p in parameters):
+        call.fail(f"parameters do not have {x.shape[1]} elements", code="V114")
+    scale, bias, mean, variance = (p.reshape(shape) for p in parameters)
+    if not np.all((variance >= 0) & (variance + epsilon > 1 / _SAFE)):
+        call.fail("a variance is negative, or zero together with epsilon")
+    factor = scale / np.sqrt(variance + epsilon)
+    product = mean * factor
+    if not all(np.all((v == 0) | ((np.abs(v) < _SAFE) & (np.abs(v) > 1 / _SAFE))) for v in (factor, product)) or np.any((factor == 0) & (scale != 0)):
+        call.fail("the parameters are too large or too small")
+    magnitude = (np.abs(bias) + np.abs(product)) * (1 + 2.0**-50)
+    return call.emit(affine.Scale(factor, bias - product, magnitude, roundings=5), call.variable(x), shape=x.shape)

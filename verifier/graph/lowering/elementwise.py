@@ -1,0 +1,76 @@
+"""Nonlinear elementwise operators."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from verifier.graph.lowering.context import Call, Value, constant, operator
+from verifier.operators import piecewise_linear, smooth
+from verifier.operators.base import Elementwise
+
+
+def _apply(call: Call, function: Elementwise, folds: bool) -> Value:
+    """`folds`: the function does not round."""
+    x = call.input(0)
+    if x.data is not None and folds and x.data.dtype.kind == "f":
+        return constant(np.asarray(function.function(x.data)))
+    x = call.variable(x)
+    return call.emit(function, x, shape=x.shape)
+
+
+@operator("Relu", 1)
+def relu(call: Call) -> Value:
+    return _apply(call, piecewise_linear.Relu(), True)
+
+
+@operator("LeakyRelu", 1)
+def leaky_relu(call: Call) -> Value:
+    alpha = call.real("alpha", 0.01)
+    if not 0.0 <= alpha <= 1.0:
+        call.fail(f"alpha = {alpha} is not supported", hint="supported: 0 <= alpha <= 1")
+    if alpha == 1.0:
+        return call.input(0)
+    return _apply(call, piecewise_linear.LeakyRelu(alpha) if alpha else piecewise_linear.Relu(), alpha == 0.0)
+
+
+@operator("Abs", 1)
+def abs_(call: Call) -> Value:
+    return _apply(call, piecewise_linear.Abs(), True)
+
+
+@operator("Sigmoid", 1)
+def sigmoid(call: Call) -> Value:
+    return _apply(call, smooth.Sigmoid(), False)
+
+
+@operator("Tanh", 1)
+def tanh(call: Call) -> Value:
+    return _apply(call, smooth.Tanh(), False)
+
+
+_LARGEST32 = float(np.finfo(np.float32).max)
+
+
+@operator("Clip", 1, 3)
+def clip(call: Call) -> Value:
+    """Bounds are attributes before opset 11, whose defaults -+3.4e38 are bounds like any other; then optional inputs."""
+    if call.opset < 11:
+        if call.count > 1:
+            call.fail("bounds as inputs exist from opset 11 on", code="V114")
+        low, high = call.real("min", -_LARGEST32), call.real("max", _LARGEST32)
+    else:
+        low, high = _bound(call, 1, -np.inf), _bound(call, 2, np.inf)
+    if low > high:
+        call.fail(f"min = {low} is greater than max = {high}")
+    if low == -np.inf and high == np.inf:
+        return call.input(0)
+    return _apply(call, piecewise_linear.Clip(low, high), True)
+
+
+def _bound(call: Call, position: int, default: float) -> float:
+    if call.optional(position) is None:
+        return default
+    data = call.data(position, "a bound")
+    if data.size != 1 or data.dtype.kind != "f":
+        call.fail("a bound must be one real number", code="V114")
+    return float(data.reshape(()))
