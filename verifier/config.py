@@ -39,7 +39,6 @@ class SearchSettings:
     seed: int = _option(0, "seed of every random choice", types=(int,), least=0)
     device: Literal["auto", "cpu", "cuda"] = _option("auto", "where bounds are computed", types=(str,), choices=("auto", "cpu", "cuda"))
     batch: int | None = _option(None, "most subproblems bounded at once; chosen from the network's size if not set", types=(int,), least=1)
-    memory_mb: int | None = _option(None, "limit of the process in 2^20 bytes", types=(int,), least=1)
 
 
 @dataclass(frozen=True)

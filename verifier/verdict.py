@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from math import isfinite, isnan
+from math import isnan
 from typing import Any, Literal
 
 from verifier.errors import InternalError
@@ -65,7 +65,7 @@ class Reason(Enum):
     )
 
 
-_DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,8 @@ class Counterexample:
     """An input that violates the property, confirmed by running the original model.
 
     `inputs` and `outputs` are decimal numbers, flat in C order, the shortest that round-trip in the model's type; the outputs are
-    those of the confirming run. `margin` >= 0: least slack over the constraints that make up the violated disjunct.
+    those of the confirming run. `margin` >= 0: least slack over the output constraints of the violated disjunct, infinite where
+    it has none.
     `literals`: "exact" where the check read the numbers of the query as written, "float32" where an interval holds no
     float32 and they were rounded to the model's type first.
     """
@@ -89,7 +90,7 @@ class Counterexample:
         for text in (*self.inputs, *self.outputs):
             if not _DECIMAL.fullmatch(text):
                 raise InternalError(f"a counterexample holds {text!r}, which is not a finite decimal number")
-        if not self.margin >= 0 or not isfinite(self.margin):
+        if not self.margin >= 0:
             raise InternalError(f"a counterexample has the margin {self.margin!r}: it does not violate the property")
         if not self.confirmed_by:
             raise InternalError("a counterexample names nothing that confirmed it")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import traceback
 from importlib import import_module
@@ -80,4 +81,6 @@ def run(arguments: list[str]) -> int:
 
 
 def _wants_traceback(arguments: list[str]) -> bool:
-    return arguments.count("-v") + 2 * arguments.count("-vv") >= 2
+    """Two of -v, on their own or in a cluster such as -qvv."""
+    clusters = (a for a in arguments if re.fullmatch("-[qv]+", a))
+    return sum(a.count("v") for a in clusters) + arguments.count("--verbose") >= 2

@@ -1,0 +1,150 @@
+"""`verifier verify`: decide one query and report it."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import click
+
+from verifier.cli.exit_codes import INTERRUPTED, exit_code
+from verifier.cli.signals import StopRequest
+from verifier.errors import Location, UsageError
+
+if TYPE_CHECKING:
+    from verifier.config import Settings
+    from verifier.verdict import Verdict
+
+_NAMED = re.compile(r"([A-Za-z][A-Za-z0-9_]*)=(.+)")
+
+
+@click.command(short_help="Decide whether a network has a property.")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="MODEL.onnx QUERY.vnnlib")
+@click.option("--network", "networks", multiple=True, metavar="[NAME=]MODEL.onnx", help="The model, if only the query is an argument.")
+@click.option("--timeout", type=float, metavar="SECONDS", help="Wall-clock limit, loading included. Default: none.")
+@click.option("--json", "json_path", type=click.Path(path_type=Path), metavar="FILE", help="Write the verdict as JSON.")
+@click.option("--events", "events_path", type=click.Path(path_type=Path), metavar="FILE", help="Write progress as JSON lines.")
+@click.option("--device", metavar="auto|cpu|cuda", help="Where bounds are computed. Default: auto.")
+@click.option("--seed", type=int, metavar="N", help="Seed of every random choice. Default: 0.")
+@click.option("--config", "config_path", type=click.Path(path_type=Path), metavar="FILE", help="YAML file with settings.")
+@click.option("--exit-zero", is_flag=True, help="Exit with 0 for every verdict; errors and interruption keep their codes.")
+@click.option("-q", "--quiet", is_flag=True, help="Print the verdict, warnings and errors only.")
+@click.option("-v", "--verbose", count=True, help="More in the summary; -vv also shows the traceback of an error.")
+def command(
+    files: tuple[Path, ...],
+    networks: tuple[str, ...],
+    timeout: float | None,
+    json_path: Path | None,
+    events_path: Path | None,
+    device: str | None,
+    seed: int | None,
+    config_path: Path | None,
+    exit_zero: bool,
+    quiet: bool,
+    verbose: int,
+) -> int:
+    """Decide whether a violation described by QUERY.vnnlib exists for MODEL.onnx.
+
+    \b
+    verifier verify MODEL.onnx QUERY.vnnlib
+    verifier verify QUERY.vnnlib --network [NAME=]MODEL.onnx
+
+    The verdict goes to stdout: sat (violated, followed by a counterexample), unsat (holds), unknown or timeout. Everything
+    else goes to stderr.
+
+    \b
+    Exit codes: 0 holds, 1 violated, 2 refused, 3 undecided,
+    4 self-check failed or internal fault, 130 interrupted.
+    """
+    network, query = _inputs(files, networks)
+    settings = _settings(config_path, {"search.timeout": timeout, "search.device": device, "search.seed": seed})
+    for path in (json_path, events_path):
+        _check_writable(path)
+    verdict = _decide(network, query, settings, events_path, quiet)
+    _report(verdict, json_path, quiet, verbose)
+    code = exit_code(verdict)
+    return 0 if exit_zero and code != INTERRUPTED else code
+
+
+def _inputs(files: tuple[Path, ...], networks: tuple[str, ...]) -> tuple[Path, Path]:
+    """Network and query, from either form of the command line."""
+    if networks and len(files) != 1:
+        raise UsageError("with --network the only argument is the query", hint="verifier verify QUERY.vnnlib --network MODEL.onnx")
+    if len(networks) > 1:
+        raise UsageError("queries over several networks are not supported", hint="give --network once")
+    if networks:
+        named = _NAMED.fullmatch(networks[0])
+        return Path(named.group(2) if named else networks[0]), files[0]
+    if len(files) != 2:
+        raise UsageError(f"expected a model and a query, got {len(files)} file(s)", hint="verifier verify MODEL.onnx QUERY.vnnlib")
+    if ".vnnlib" in files[0].suffixes and ".onnx" in files[1].suffixes:
+        raise UsageError("the model comes before the query", hint=f"verifier verify {files[1]} {files[0]}")
+    return files[0], files[1]
+
+
+def _settings(path: Path | None, options: dict[str, Any]) -> Settings:
+    from verifier.config import Settings
+
+    settings = Settings() if path is None else Settings.from_file(path)
+    return settings.with_options({name: value for name, value in options.items() if value is not None})
+
+
+def _check_writable(path: Path | None) -> None:
+    """Before the run rather than after it."""
+    if path is None:
+        return
+    if str(path) == "-":
+        raise UsageError("stdout is for the verdict; give a file name instead of '-'", code="V002")
+    target = path if path.exists() else path.parent
+    if path.is_dir() or not target.exists() or not os.access(target, os.W_OK):
+        raise UsageError("this file cannot be written", code="V002", location=Location(str(path)))
+
+
+def _decide(network: Path, query: Path, settings: Settings, events_path: Path | None, quiet: bool) -> Verdict:
+    from verifier.report.progress import JsonLines, Table, broadcast
+    from verifier.search.events import Listener
+
+    listeners: list[Listener] = []
+    with ExitStack() as stack:
+        stop = stack.enter_context(StopRequest())
+        from verifier.engine import verify  # takes a while: a signal may arrive meanwhile
+
+        if events_path is not None:
+            listeners.append(JsonLines(stack.enter_context(_opened(events_path))))
+        if not quiet:
+            table = Table(sys.stderr)
+            stack.callback(table.close)
+            listeners.append(table)
+        return verify(network, query, settings, listener=broadcast(listeners), stop=stop.requested)
+
+
+def _opened(path: Path) -> IO[str]:
+    try:
+        return path.open("w", encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"this file cannot be written: {error.strerror}", code="V002", location=Location(str(path))) from error
+
+
+def _report(verdict: Verdict, json_path: Path | None, quiet: bool, verbose: int) -> None:
+    """The verdict first: nothing that fails afterwards can take it back."""
+    from verifier.report import json_report, text
+
+    try:
+        sys.stdout.write(text.answer(verdict) + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader has gone; keep the interpreter from failing on the same pipe at exit, which would change the exit code.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    for warning in verdict.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    if not quiet:
+        click.echo(text.summary(verdict, verbose > 0), err=True)
+    if json_path is not None:
+        try:
+            json_report.write(verdict, json_path)
+        except OSError as error:
+            click.echo(f"warning: the verdict stands, but {json_path} was not written: {error.strerror}", err=True)
