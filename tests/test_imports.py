@@ -25,8 +25,10 @@ def loaded(code: str) -> set[str]:
         "import verifier",
         "import verifier; verifier.Verdict, verifier.Settings, verifier.Event, verifier.ModelError",
         "import verifier.report.json_report, verifier.report.text, verifier.report.progress",
-        *(f"from verifier.cli.application import run; run({line.split()!r})" for line in ("--version", "--name", "--help", "verify --help")),
-        "from verifier.cli.application import run; run(['verify', 'one-file'])",
+        *(
+            f"from verifier.cli.application import run; run({line.split()!r})"
+            for line in ("--version", "--name", "--help", "verify --help", "inspect --help", "completion bash", "verify one-file")
+        ),
     ],
 )
 def test_nothing_heavy_is_imported(code: str) -> None:

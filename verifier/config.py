@@ -115,15 +115,13 @@ def _check(option: str, value: Any, location: Location | None) -> None:
         return
     if isinstance(value, bool) or not isinstance(value, spec["types"]):
         expected = {"str": "a word", "int": "a whole number"}.get(spec["types"][0].__name__, "a number")
-        raise ConfigurationError(f"{option} must be {expected}, not {value!r}", code="V303", location=location, hint=f"{option}: {spec['help']}")
+        raise ConfigurationError(f"{option} must be {expected}, not {value!r}", code="V303", location=location, hint=spec["help"])
     if spec["choices"] and value not in spec["choices"]:
-        raise ConfigurationError(
-            f"{option} is {value!r}", code="V304", location=location, hint=f"one of {', '.join(spec['choices'])}" + _nearest(value, spec["choices"])
-        )
+        hint = f"one of {', '.join(spec['choices'])}{_nearest(value, spec['choices'])}"
+        raise ConfigurationError(f"{option} is {value!r}", code="V304", location=location, hint=hint)
     if spec["least"] is not None and not (value >= spec["least"] and isfinite(value)):
-        raise ConfigurationError(
-            f"{option} is {value!r}", code="V304", location=location, hint=f"it must be at least {spec['least']} and finite ({spec['help']})"
-        )
+        hint = f"it must be at least {spec['least']} and finite ({spec['help']})"
+        raise ConfigurationError(f"{option} is {value!r}", code="V304", location=location, hint=hint)
 
 
 def _read(path: Path) -> dict[str, tuple[Any, Location]]:

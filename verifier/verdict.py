@@ -51,7 +51,7 @@ class Reason(Enum):
         Status.UNSAT,
     )
     TIMEOUT = "timeout", "The time limit ran out before the search ended; try a longer --timeout.", Status.TIMEOUT
-    MEMORY = "memory", "The open subproblems do not fit in memory, even one at a time; raise the limit or use a larger machine.", Status.UNKNOWN
+    MEMORY = "memory", "The subproblems do not fit in memory, even one at a time; a larger machine is needed.", Status.UNKNOWN
     INTERRUPTED = "interrupted", "The run was stopped by a signal before the search ended.", Status.UNKNOWN
     NUMERICALLY_UNDECIDED = (
         "numerically_undecided",

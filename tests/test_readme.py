@@ -1,0 +1,42 @@
+"""The README's generated parts; UPDATE_README=1 rewrites them."""
+
+from __future__ import annotations
+
+import os
+import re
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from verifier.cli.exit_codes import MEANINGS
+from verifier.config import OPTIONS
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+def check_part(name: str, expected: str) -> None:
+    text = README.read_text(encoding="utf-8")
+    pattern = re.compile(f"(<!-- {name} -->\n).*?(<!-- end of {name} -->)", re.DOTALL)
+    updated, count = pattern.subn(lambda m: m[1] + expected + m[2], text)
+    assert count == 1
+    if os.environ.get("UPDATE_README"):
+        README.write_text(updated, encoding="utf-8")
+        return
+    assert text == updated, f"the {name} in README.md are not up to date"
+
+
+def test_settings() -> None:
+    rows = [f"| `{option}` | {'none' if spec['default'] is None else spec['default']} | {spec['help']} |\n" for option, spec in OPTIONS.items()]
+    check_part("settings", "| option | default | meaning |\n|---|---|---|\n" + "".join(rows))
+
+
+def test_operators() -> None:
+    reader = pytest.importorskip("verifier.graph.onnx_reader")
+    check_part("operators", textwrap.fill(", ".join(reader.supported_operators()) + ".", 120) + "\n")
+
+
+def test_exit_codes() -> None:
+    text = README.read_text(encoding="utf-8")
+    for code, meaning in MEANINGS.items():
+        assert f"| {code} | {meaning} |" in text
