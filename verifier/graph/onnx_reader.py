@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from verifier.errors import Location, ModelError
 from verifier.graph.ir import Graph, Node
@@ -147,7 +147,7 @@ def _parsed(data: bytes, file: str) -> onnx.ModelProto:
     if proto.graph.sparse_initializer:
         raise ModelError("sparse initialisers are not supported", code="V109", location=Location(file))
     if proto.functions:
-        raise ModelError(f"model functions are not supported: {', '.join(f.name for f in proto.functions)}", code="V110", location=Location(file))
+        raise ModelError(f"model functions are not supported: {_listed(f.name for f in proto.functions)}", code="V110", location=Location(file))
     return proto
 
 
@@ -156,7 +156,8 @@ def _opset(proto: onnx.ModelProto, file: str) -> int:
     newest = onnx.defs.onnx_opset_version()
     hint = f"supported: {OLDEST_OPSET} to {newest}"
     if len(versions) != 1:
-        raise ModelError(f"the file names {len(versions)} opset versions of the default domain", code="V106", location=Location(file), hint=hint)
+        raise ModelError(f"the file names {len(versions)} opset versions of the default domain instead of one", code="V106",
+                         location=Location(file), hint=hint)
     version = int(versions.pop())
     if not OLDEST_OPSET <= version <= newest:
         raise ModelError(f"opset {version} is not supported", code="V106", location=Location(file), hint=hint)
@@ -183,7 +184,7 @@ def _sorted(graph: onnx.GraphProto, file: str) -> list[onnx.NodeProto]:
     if len({i.name for i in graph.input}) != len(graph.input):
         raise fail("an input is named twice")
     defined = set(names)
-    missing = {n for node in graph.node for n in node.input if n and n not in defined} | {o.name for o in graph.output if o.name not in defined}
+    missing = ({n for node in graph.node for n in node.input if n} | {o.name for o in graph.output}) - defined
     if missing:
         raise fail(f"used but never defined: {_listed(missing)}")
     producer = {o: i for i, n in enumerate(graph.node) for o in n.output if o}
@@ -243,21 +244,23 @@ def _input_shapes(inputs: list[onnx.ValueInfoProto], given: Mapping[str, tuple[i
         raise ModelError("the network has no input", code="V114", location=Location(file))
     unknown = set(given) - {i.name for i in inputs}
     if unknown:
-        raise ModelError(f"shapes are given for inputs that the network does not have: {_listed(unknown)}", code="V108", location=Location(file),
-                         hint=f"its inputs: {_listed(i.name for i in inputs)}")
+        raise ModelError(f"shapes are given for inputs that the network does not have: {_listed(unknown)}", code="V108",
+                         location=Location(file), hint=f"its inputs: {_listed(i.name for i in inputs)}")
     return tuple(_input_shape(i, given.get(i.name), file) for i in inputs)
 
 
 def _input_shape(value: onnx.ValueInfoProto, given: tuple[int, ...] | None, file: str) -> tuple[int, ...]:
     where, kind = Location(file, detail=f"input {value.name!r}"), value.type.tensor_type
     if not value.type.HasField("tensor_type") or kind.elem_type not in REAL:
-        raise ModelError(f"input {value.name!r} is no tensor of float or double but of {type_name(kind.elem_type)}", code="V109", location=where)
+        raise ModelError(f"input {value.name!r} is no tensor of float or double but of {type_name(kind.elem_type)}", code="V109",
+                         location=where)
     if not kind.HasField("shape") and given is None:
         raise ModelError(f"the shape of input {value.name!r} is not known", code="V108", location=where, hint="give it (--shape)")
     dims = [d.dim_value if d.dim_value > 0 else 0 for d in kind.shape.dim]
     shown = [d.dim_value or d.dim_param or "?" for d in kind.shape.dim]
     if given is not None:
-        if kind.HasField("shape") and (len(given) != len(dims) or any(n not in (0, g) for n, g in zip(dims, given))) or min(given, default=1) < 1:
+        fits = not kind.HasField("shape") or (len(given) == len(dims) and all(n in (0, g) for n, g in zip(dims, given)))
+        if not fits or min(given, default=1) < 1:
             raise ModelError(f"the shape {tuple(given)} does not fit input {value.name!r} of shape {shown}", code="V108", location=where)
         return tuple(int(n) for n in given)
     if len(dims) > 1 and dims[0] == 0:

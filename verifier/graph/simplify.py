@@ -35,7 +35,8 @@ def _without_identities(graph: Graph) -> Graph:
     last = graph.nodes[-1]
     parent = last.inputs[0] if last.inputs else 0
     if _is_identity(last) and parent == graph.output - 1 and parent > 0 and graph.nodes[parent].shape == last.shape:
-        return _rebuilt(graph, {i: n for i, n in enumerate(graph.nodes[:-1]) if i not in same or i == parent}, {i: p for i, p in same.items() if i != parent})
+        same.pop(parent, None)
+        return _rebuilt(graph, {i: n for i, n in enumerate(graph.nodes[:-1]) if i not in same}, same)
     return _rebuilt(graph, {i: n for i, n in enumerate(graph.nodes) if i not in same}, same)
 
 

@@ -40,8 +40,8 @@ def decode(tensor: onnx.TensorProto, file: str, name: str | None = None) -> np.n
         raise ModelError(f"tensor {name!r} keeps its data in another file", code="V104", location=where,
                          hint="save the model as one file (onnx.save_model(..., save_as_external_data=False))")
     if tensor.data_type not in _RAW or tensor.HasField("segment"):
-        raise ModelError(f"tensor {name!r} has element type {type_name(tensor.data_type)}, which is not supported", code="V109", location=where,
-                         hint="supported: float16, float, double, integers of up to 64 bits, bool")
+        raise ModelError(f"tensor {name!r} has element type {type_name(tensor.data_type)}, which is not supported", code="V109",
+                         location=where, hint="supported: float16, float, double, integers of up to 64 bits, bool")
     shape = tuple(tensor.dims)
     if any(n < 0 for n in shape) or math.prod(shape) > LARGEST:
         raise ModelError(f"tensor {name!r} has the impossible shape {shape}", code="V103", location=where)
@@ -72,5 +72,6 @@ def checked(values: np.ndarray, file: str, name: str) -> np.ndarray:
     if values.dtype.kind == "b":
         return values.astype(bool)
     if values.dtype == np.uint64 and values.size and int(values.max()) >= 1 << 63:
-        raise ModelError(f"tensor {name!r} holds integers beyond 64-bit signed ones", code="V109", location=Location(file, detail=f"tensor {name!r}"))
+        raise ModelError(f"tensor {name!r} holds integers beyond 64-bit signed ones", code="V109",
+                         location=Location(file, detail=f"tensor {name!r}"))
     return values.astype(np.int64)

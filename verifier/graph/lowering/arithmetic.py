@@ -67,6 +67,11 @@ def _shifted(call: Call, x: Value, shift: np.ndarray) -> Value:
     return call.emit(affine.Scale(None, aligned(shift, len(x.shape))), x, shape=x.shape)
 
 
+def _moderate(values: np.ndarray) -> bool:
+    magnitude = np.abs(values)
+    return bool(np.all((values == 0) | ((magnitude < _SAFE) & (magnitude > 1 / _SAFE))))
+
+
 def _same_kind(call: Call, a: Value, b: Value) -> None:
     kinds = {"f" if v.data is None else v.data.dtype.kind for v in (a, b)}
     if kinds not in ({"f"}, {"i"}):
@@ -151,7 +156,8 @@ def batch_normalization(call: Call) -> Value:
         call.fail("a variance is negative, or zero together with epsilon")
     factor = scale / np.sqrt(variance + epsilon)
     product = mean * factor
-    if not all(np.all((v == 0) | ((np.abs(v) < _SAFE) & (np.abs(v) > 1 / _SAFE))) for v in (factor, product)) or np.any((factor == 0) & (scale != 0)):
+    lost = ((factor == 0) & (scale != 0)) | ((product == 0) & (mean != 0) & (factor != 0))
+    if not _moderate(factor) or not _moderate(product) or np.any(lost):
         call.fail("the parameters are too large or too small")
     magnitude = (np.abs(bias) + np.abs(product)) * (1 + 2.0**-50)
     return call.emit(affine.Scale(factor, bias - product, magnitude, roundings=5), call.variable(x), shape=x.shape)

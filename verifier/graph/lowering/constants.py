@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import onnx
 
@@ -9,8 +11,9 @@ from verifier.graph.lowering.context import Call, Value, constant, operator
 from verifier.graph.tensors import LARGEST, checked, type_name
 
 _T = onnx.TensorProto
-_INTEGERS = {_T.INT64: np.int64, _T.INT32: np.int32, _T.INT16: np.int16, _T.INT8: np.int8, _T.UINT8: np.uint8, _T.UINT16: np.uint16,
-             _T.UINT32: np.uint32}
+_REALS: dict[int, Any] = {_T.FLOAT: np.float32, _T.DOUBLE: np.float64, _T.FLOAT16: np.float16}
+_INTEGERS: dict[int, Any] = {_T.INT64: np.int64, _T.INT32: np.int32, _T.INT16: np.int16, _T.INT8: np.int8, _T.UINT8: np.uint8, _T.UINT16: np.uint16,
+                             _T.UINT32: np.uint32}
 
 
 @operator("Constant", 0)
@@ -80,10 +83,9 @@ def cast(call: Call) -> Value:
         if to not in (_T.FLOAT, _T.DOUBLE):
             call.fail(f"a cast of a value that depends on the input to {type_name(to)} is not supported", hint="supported: FLOAT, DOUBLE")
         return x
-    if to in (_T.FLOAT, _T.DOUBLE, _T.FLOAT16):
-        target = {_T.FLOAT: np.float32, _T.DOUBLE: np.float64, _T.FLOAT16: np.float16}[to]
+    if to in _REALS:
         with np.errstate(over="ignore"):
-            result = x.data.astype(target).astype(np.float64)
+            result = x.data.astype(_REALS[to]).astype(np.float64)
         same = np.array_equal(result, x.data) and (x.data.dtype.kind != "i" or np.all(np.abs(x.data) <= 1 << 53))
     elif to in _INTEGERS:
         limits = np.iinfo(_INTEGERS[to])

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from verifier.arrays import convolved_size
-from verifier.graph.lowering.arithmetic import added, scaled
-from verifier.graph.lowering.context import Call, Value, operator
+from verifier.graph.lowering.arithmetic import scaled
+from verifier.graph.lowering.context import Call, Value, constant, operator
 from verifier.graph.lowering.movement import reshaped
 from verifier.operators import affine
 
@@ -84,7 +84,8 @@ def _correlate(call: Call, x: Value, w: np.ndarray, windows: list[Window], group
     stride, dilation = (height.stride, width.stride), (height.dilation, width.dilation)
     if convolved_size(shape_in[2:], kernel.shape[2:], stride, padding, dilation) != shape_out[2:]:
         call.fail("padding wider than the kernel is not supported together with ceil_mode")
-    y = call.emit(affine.Conv(kernel, bias, shape_in, shape_out, stride, padding, dilation, groups), reshaped(call, x, shape_in), shape=shape_out)
+    operator_ = affine.Conv(kernel, bias, shape_in, shape_out, stride, padding, dilation, groups)
+    y = call.emit(operator_, reshaped(call, x, shape_in), shape=shape_out)
     return reshaped(call, y, shape_out if rank == 4 else (*shape_out[:2], shape_out[3]))
 
 
@@ -180,7 +181,7 @@ def _reduce_integers(call: Call, data: np.ndarray, axes: tuple[int, ...], keep: 
         call.fail("the mean of integers is not supported", code="V109")
     if data.size and int(np.abs(data).max()) * data.size >= 1 << 62:
         call.fail("integers are too large", code="V109")
-    return Value((total := data.sum(axis=axes, keepdims=keep, dtype=np.int64)).shape, data=np.asarray(total))
+    return constant(np.asarray(data.sum(axis=axes, keepdims=keep, dtype=np.int64)))
 
 
 @operator("ReduceSum", 1, 2)
@@ -191,6 +192,3 @@ def reduce_sum(call: Call) -> Value:
 @operator("ReduceMean", 1, 2)
 def reduce_mean(call: Call) -> Value:
     return _reduce(call, 18, True)
-
-
-__all__ = ["Window", "added", "averaged"]

@@ -53,7 +53,7 @@ _LARGEST32 = float(np.finfo(np.float32).max)
 
 @operator("Clip", 1, 3)
 def clip(call: Call) -> Value:
-    """Bounds are attributes before opset 11, whose defaults -+3.4e38 are bounds like any other; then optional inputs."""
+    """Bounds are attributes before opset 11, then optional inputs. The largest float32, the attributes' default, means no bound."""
     if call.opset < 11:
         if call.count > 1:
             call.fail("bounds as inputs exist from opset 11 on", code="V114")
@@ -62,6 +62,9 @@ def clip(call: Call) -> Value:
         low, high = _bound(call, 1, -np.inf), _bound(call, 2, np.inf)
     if low > high:
         call.fail(f"min = {low} is greater than max = {high}")
+    low, high = low if low > -_LARGEST32 else -np.inf, high if high < _LARGEST32 else np.inf
+    if low == np.inf or high == -np.inf:
+        call.fail("the bounds leave no number")
     if low == -np.inf and high == np.inf:
         return call.input(0)
     return _apply(call, piecewise_linear.Clip(low, high), True)

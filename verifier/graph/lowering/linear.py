@@ -44,7 +44,8 @@ def _right(call: Call, x: Value, w: np.ndarray) -> Value:
     x = reshaped(call, expanded(call, x, (*batch, m, n)), (count, m, n))
     x = reshaped(call, permuted(call, x, (0, 2, 1)), (1, count * n, m, 1))
     kernel = np.swapaxes(np.broadcast_to(w, (*batch, n, p)), -1, -2).reshape(count * p, n, 1, 1)
-    y = call.emit(affine.Conv(kernel, None, x.shape, (1, count * p, m, 1), (1, 1), (0, 0, 0, 0), (1, 1), count), x, shape=(1, count * p, m, 1))
+    shape = (1, count * p, m, 1)
+    y = call.emit(affine.Conv(kernel, None, x.shape, shape, (1, 1), (0, 0, 0, 0), (1, 1), count), x, shape=shape)
     return reshaped(call, permuted(call, reshaped(call, y, (count, p, m)), (0, 2, 1)), (*batch, m, p))
 
 
