@@ -27,7 +27,8 @@ def check_part(name: str, expected: str) -> None:
 
 
 def test_settings() -> None:
-    rows = [f"| `{option}` | {'none' if spec['default'] is None else spec['default']} | {spec['help']} |\n" for option, spec in OPTIONS.items()]
+    defaults = {option: "none" if spec["default"] is None else spec["default"] for option, spec in OPTIONS.items()}
+    rows = [f"| `{option}` | {defaults[option]} | {spec['help']} |\n" for option, spec in OPTIONS.items()]
     check_part("settings", "| option | default | meaning |\n|---|---|---|\n" + "".join(rows))
 
 

@@ -58,3 +58,10 @@ def test_help_is_quick() -> None:
         subprocess.run([sys.executable, "-m", "verifier", "--help"], capture_output=True, check=True)
         times.append(time.perf_counter() - start)
     assert min(times) < 0.5
+
+
+def test_a_broken_installation_is_no_verdict() -> None:
+    code = "import sys; sys.modules['click'] = None; from verifier.cli import main; main(['verify', 'm', 'q'])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 4
+    assert done.stderr.startswith("error[V900]: the installation is incomplete")

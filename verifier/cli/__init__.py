@@ -7,6 +7,9 @@ import sys
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit; see verifier.cli.exit_codes."""
-    from verifier.cli.application import run
-
+    try:
+        from verifier.cli.application import run
+    except ImportError as error:  # left alone it would exit with 1, which means "violated"
+        print(f"error[V900]: the installation is incomplete: {error}", file=sys.stderr)
+        sys.exit(4)
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
