@@ -47,9 +47,9 @@ class Arrays:
         return self.xp.zeros(shape, dtype=self.dtype, device=self.device)
 
 
-def numpy_arrays(budget: int = 256 << 20) -> Arrays:
-    """float64 in numpy: no import to wait for, and every bound is rigorous at once."""
-    return Arrays(array_api_compat.array_namespace(np.zeros(1)), np.float64, None, budget)
+def numpy_arrays(single: bool = False, budget: int = 256 << 20) -> Arrays:
+    """numpy: no import to wait for. `single`: float32, for proposals only."""
+    return Arrays(array_api_compat.array_namespace(np.zeros(1)), np.float32 if single else np.float64, None, budget)
 
 
 def torch_arrays(device: str, single: bool, threads: int | None = None, budget: int = 512 << 20) -> Arrays:
@@ -91,23 +91,15 @@ def scatter_add(shape: tuple[int, ...], axis: int, indices: Array, values: Array
 def convolve(x: Array, w: Array, stride: tuple[int, int], padding: tuple[int, int, int, int], dilation: tuple[int, int], groups: int) -> Array:
     """2-D cross-correlation. x (N, C, H, W), w (O, C/groups, kh, kw), padding (top, left, bottom, right) of zeros.
 
-    A sum of products in some order: numpy and CUDA unfold and multiply matrices; torch on the CPU sums directly (its
-    float64 convolution is unfold + GEMM, its float32 one direct). No Winograd or FFT transform takes part in any of them.
+    Unfold and multiply matrices, on every backend: a plain sum of products, as the rounding bound needs (no Winograd or
+    FFT transform), and faster than the direct float32 and float64 convolutions of torch on a CPU for few channels.
     """
-    top, left, bottom, right = padding
-    if is_torch(x) and x.device.type == "cpu":
-        import torch.nn.functional as F
-
-        if (top, left) == (bottom, right):
-            return F.conv2d(x, w, None, stride, (top, left), dilation, groups)
-        return F.conv2d(F.pad(x, (left, right, top, bottom)), w, None, stride, 0, dilation, groups)
     xp = namespace(x)
-    n, channels, height, width = x.shape
+    n = x.shape[0]
     outputs, per_group, kh, kw = w.shape
     padded = _pad(x, padding)
-    oh, ow = convolved_size((height, width), (kh, kw), stride, padding, dilation)
-    patches = xp.stack([padded[:, :, i : i + (oh - 1) * stride[0] + 1 : stride[0], j : j + (ow - 1) * stride[1] + 1 : stride[1]]
-                        for i in range(0, kh * dilation[0], dilation[0]) for j in range(0, kw * dilation[1], dilation[1])], axis=2)
+    oh, ow = convolved_size((x.shape[2], x.shape[3]), (kh, kw), stride, padding, dilation)
+    patches = xp.stack([padded[:, :, rows, columns] for rows, columns in _windows((kh, kw), (oh, ow), stride, dilation)], axis=2)
     patches = xp.reshape(patches, (n, groups, per_group * kh * kw, oh * ow))
     kernel = xp.reshape(w, (1, groups, outputs // groups, per_group * kh * kw))
     return xp.reshape(xp.matmul(kernel, patches), (n, outputs, oh, ow))
@@ -119,25 +111,20 @@ def convolve_adjoint(y: Array, w: Array, size: tuple[int, int], stride: tuple[in
     top, left, bottom, right = padding
     n, outputs, oh, ow = y.shape
     _, per_group, kh, kw = w.shape
-    if is_torch(y) and y.device.type == "cpu":
-        import torch.nn.functional as F
-
-        padded = (size[0] + top + bottom, size[1] + left + right)
-        extra = tuple(p - ((o - 1) * s + d * (k - 1) + 1) for p, o, s, d, k in zip(padded, (oh, ow), stride, dilation, (kh, kw)))
-        if (top, left) == (bottom, right) and max(extra) < max(max(stride), max(dilation)) and extra[0] < max(stride[0], dilation[0]) and extra[1] < max(stride[1], dilation[1]):
-            return F.conv_transpose2d(y, w, None, stride, (top, left), extra, groups, dilation)
-        full = F.conv_transpose2d(y, w, None, stride, 0, 0, groups, dilation)
-        full = F.pad(full, (0, padded[1] - full.shape[3], 0, padded[0] - full.shape[2]))
-        return full[:, :, top : top + size[0], left : left + size[1]]
     xp = namespace(y)
     kernel = xp.reshape(w, (1, groups, outputs // groups, per_group * kh * kw))
     columns = xp.matmul(xp.permute_dims(kernel, (0, 1, 3, 2)), xp.reshape(y, (n, groups, outputs // groups, oh * ow)))
     columns = xp.reshape(columns, (n, groups * per_group, kh * kw, oh, ow))
     out = xp.zeros((n, groups * per_group, size[0] + top + bottom, size[1] + left + right), dtype=y.dtype, **_on(y))
-    for k in range(kh * kw):
-        i, j = (k // kw) * dilation[0], (k % kw) * dilation[1]
-        out[:, :, i : i + (oh - 1) * stride[0] + 1 : stride[0], j : j + (ow - 1) * stride[1] + 1 : stride[1]] += columns[:, :, k]
+    for k, (rows, cells) in enumerate(_windows((kh, kw), (oh, ow), stride, dilation)):
+        out[:, :, rows, cells] += columns[:, :, k]
     return out[:, :, top : top + size[0], left : left + size[1]]
+
+
+def _windows(kernel: tuple[int, int], out: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int]) -> list[tuple[slice, slice]]:
+    """Rows and columns of the padded image that each kernel element meets, kernel elements in C order."""
+    spans = [[slice(k * d, k * d + (o - 1) * s + 1, s) for k in range(n)] for n, o, s, d in zip(kernel, out, stride, dilation)]
+    return [(rows, columns) for rows in spans[0] for columns in spans[1]]
 
 
 def convolved_size(size: tuple[int, int], kernel: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int, int, int],

@@ -103,6 +103,7 @@ class Ascent:
         for i in range(self.schedule.iterations + 1):
             problem = problem_of(self.graph, self.lower, self.upper, self.preactivations, current)
             dual = evaluate(self.graph, self.rows, problem, None, keep=True)
+            last_q = dual.q
             if best is None:
                 best = dual
             else:
@@ -113,7 +114,8 @@ class Ascent:
             if i == self.schedule.iterations or bool(xp.all(closed(best.lower))) or deadline():
                 break
             current = self._step(current, problem, dual, adams, self.schedule.decay**i)
-        return best, best_parameters
+        # q of the last iterate stands in for the best one's: it only guides branching.
+        return best._replace(q=last_q), best_parameters
 
     def _expanded(self, parameters: Parameters) -> Parameters:
         xp = namespace(self.lower)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Mapping, NamedTuple
+from typing import Any, Mapping, NamedTuple
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from verifier.bounds.dual import Interval, Problem, Relaxation, evaluate, relax
 from verifier.bounds.intermediate import unstable
 from verifier.bounds.rigorous import ErrorWeights
 from verifier.graph.ir import Graph
-from verifier.operators.base import Elementwise
+from verifier.operators.base import Affine, Elementwise
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +46,52 @@ class Neurons:
                          if any(isinstance(self.graph.nodes[n].operator, Elementwise) for n in self.graph.ancestors(p)))
 
 
+@dataclass(frozen=True, eq=False)
+class Head:
+    """The affine part right below a pre-activation, as matrices: unit rows need no product to get through it.
+
+    matrices: nonlinear (or input) node -> (size, size of that node); constant (size,); error (size,), rounding of the rest.
+    """
+
+    matrices: Mapping[int, Array]
+    constant: Array
+    error: Array
+
+    @staticmethod
+    def of(graph: Graph, p: int, arrays: Arrays, weights: ErrorWeights) -> "Head":
+        """graph and weights in `arrays`."""
+        xp, size = arrays.xp, graph.nodes[p].size
+        unit = arrays.asarray(np.eye(size))
+        coefficients = {p: xp.reshape(unit, (size, *graph.nodes[p].shape))}
+        matrices: dict[int, Array] = {}
+        constant, error = arrays.zeros((size,)), arrays.zeros((size,))
+        for n in reversed(graph.ancestors(p)):
+            if n not in coefficients:
+                continue
+            node, lam = graph.nodes[n], coefficients.pop(n)
+            flat = xp.reshape(lam, (size, node.size))
+            if not isinstance(node.operator, Affine):
+                matrices[n] = flat
+                continue
+            if node.operator.offset is not None:
+                constant = constant + flat @ xp.reshape(xp.broadcast_to(node.operator.offset, node.shape), (node.size,))
+            # The node's own weight may live in its consumer's; `multiplier` holds it in either case.
+            weight = weights.node[n] if n in weights.node else weights.multiplier[n]
+            error = error + xp.abs(flat) @ weight
+            for q, part in zip(node.inputs, node.operator.transpose(lam)):
+                coefficients[q] = coefficients[q] + part if q in coefficients else part
+        return Head(matrices, constant, error * (1.0 + 1e-9))
+
+    def rows(self, xp: Any, index: Array) -> tuple[dict[int, Array], Array, Array]:
+        """Rows +e_j then -e_j for j in index (B, K): node -> (B, 2K, size); their constants and rounding, (B, 2K)."""
+        rows = {}
+        for n, matrix in self.matrices.items():
+            some = matrix[index]
+            rows[n] = xp.concat([some, -some], axis=1)
+        constant, error = self.constant[index], self.error[index]
+        return rows, xp.concat([constant, -constant], axis=1), xp.concat([error, error], axis=1)
+
+
 class BoxBounds(NamedTuple):
     """lower (B, R) of the rows without their constants; planes coefficients (B, R, n), offset (B, R); enclosures of the
     pre-activations, flat (B, total); infeasible (B,): some enclosure is empty. All numpy, all rigorous in float64."""
@@ -58,7 +104,13 @@ class BoxBounds(NamedTuple):
     infeasible: np.ndarray
 
 
-def bound_boxes(neurons: Neurons, arrays: Arrays, weights: ErrorWeights, rows: Mapping[int, Array], lower: np.ndarray, upper: np.ndarray,
+def make_heads(neurons: Neurons, arrays: Arrays, weights: ErrorWeights) -> dict[int, Head]:
+    """Heads of the pre-activations that `bound_boxes` bounds by rows."""
+    graph = neurons.graph.to(arrays)
+    return {p: Head.of(graph, p, arrays, weights) for p in neurons.deep}
+
+
+def bound_boxes(neurons: Neurons, heads: Mapping[int, Head], arrays: Arrays, weights: ErrorWeights, rows: Mapping[int, Array], lower: np.ndarray, upper: np.ndarray,
                 below: np.ndarray, above: np.ndarray) -> BoxBounds:
     """Bounds of rows (node -> (B, R, *shape)) over boxes (B, n), given enclosures inherited from larger boxes.
 
@@ -74,7 +126,7 @@ def bound_boxes(neurons: Neurons, arrays: Arrays, weights: ErrorWeights, rows: M
         values = interval.propagate(graph, low, high, known, weights, p, values)
         bounds = values[p]
         if p in neurons.deep:
-            bounds = _tighten(graph, arrays, weights, low, high, values, relaxations, p, bounds)
+            bounds = _tighten(heads, graph, arrays, weights, low, high, values, relaxations, p, bounds)
         crossed = bounds.lower > bounds.upper
         infeasible = infeasible | arrays.xp.any(crossed, axis=1)
         # An empty enclosure closes its box; the others of the batch go on, so the numbers there only have to be finite.
@@ -89,20 +141,19 @@ def bound_boxes(neurons: Neurons, arrays: Arrays, weights: ErrorWeights, rows: M
     return BoxBounds(*map(to_numpy, (dual.lower, dual.coefficients, dual.offset, *flat, infeasible)))
 
 
-def _tighten(graph: Graph, arrays: Arrays, weights: ErrorWeights, low: Array, high: Array, values: Mapping[int, Interval],
-             relaxations: Mapping[int, Relaxation], p: int, bounds: Interval) -> Interval:
+def _tighten(heads: Mapping[int, Head], graph: Graph, arrays: Arrays, weights: ErrorWeights, low: Array, high: Array,
+             values: Mapping[int, Interval], relaxations: Mapping[int, Relaxation], p: int, bounds: Interval) -> Interval:
     """CROWN rows for the neurons of p unstable in each box, padded to the longest list of the batch."""
     xp = arrays.xp
     loose = unstable(graph, p, bounds)
     most = int(xp.max(xp.sum(xp.astype(loose, xp.int64), axis=1)))
     if most == 0:
         return bounds
-    size, batch = graph.nodes[p].size, low.shape[0]
     index = xp.argsort(xp.where(loose, 0, 1), axis=1, stable=True)[:, :most]
-    unit = xp.astype(index[:, :, None] == arrays.indices(np.arange(size)), low.dtype)
-    rows = xp.reshape(xp.concat([unit, -unit], axis=1), (batch, 2 * most, *graph.nodes[p].shape))
-    result = evaluate(graph, {p: rows}, Problem(low, high, values, relaxations, {}), weights).lower
-    at = arrays.indices(np.arange(batch))[:, None]
+    rows, constant, error = heads[p].rows(xp, index)
+    result = evaluate(graph, rows, Problem(low, high, values, relaxations, {}), weights).lower
+    result = result + constant - (xp.abs(result) + xp.abs(constant)) * 2.0**-52 - error
+    at = arrays.indices(np.arange(low.shape[0]))[:, None]
     lower, upper = xp.asarray(bounds.lower, copy=True), xp.asarray(bounds.upper, copy=True)
     lower[at, index] = xp.maximum(lower[at, index], result[:, :most])
     upper[at, index] = xp.minimum(upper[at, index], -result[:, most:])

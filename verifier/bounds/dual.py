@@ -93,7 +93,7 @@ def evaluate(graph: Graph, rows: Mapping[int, Array], problem: Problem, weights:
     batch, count = first.shape[0], first.shape[1]
     xp = namespace(first)
     coefficients: dict[int, Array] = {n: xp.reshape(c, (batch * count, *graph.nodes[n].shape)) for n, c in rows.items()}
-    constant = xp.zeros((batch, count), dtype=first.dtype, **({} if isinstance(first.device, str) else {"device": first.device}))
+    constant = 0.0 * first.reshape((batch, count, -1))[:, :, 0]
     error = constant
     kept: dict[int, Array] = {}
     for n in reversed(graph.ancestors(max(rows))):
@@ -103,26 +103,21 @@ def evaluate(graph: Graph, rows: Mapping[int, Array], problem: Problem, weights:
         flat = xp.reshape(lam, (batch, count, node.size))
         if n in problem.multipliers:
             m, (lower, upper) = problem.multipliers[n], problem.preactivations[n]
-            flat, constant = flat + m, constant - _dot(xp.clip(m, 0.0, None), upper[:, None]) - _dot(xp.clip(m, None, 0.0), lower[:, None])
+            flat, constant = flat + m, constant - _dot(xp.maximum(m, 0.0 * m), upper[:, None]) - _dot(xp.minimum(m, 0.0 * m), lower[:, None])
             lam = xp.reshape(flat, lam.shape)
             if weights is not None:
                 error = error + _dot(xp.abs(m), weights.multiplier[n])
-        if weights is not None and n in weights.node:
-            error = error + _dot(xp.abs(flat), weights.node[n])
         if isinstance(node.operator, Elementwise):
-            lines = problem.relaxations[n]
-            positive = xp.clip(flat, 0.0, None)
-            negative = flat - positive
-            constant = constant + _dot(negative, lines.intercept_upper)
-            if lines.intercept_lower is not None:
-                constant = constant + _dot(positive, lines.intercept_lower)
-            parts: tuple[Array, ...] = (xp.reshape(positive * lines.slope_lower + negative * lines.slope_upper, lam.shape),)
             if keep:
                 kept[n] = flat
+            nu, constant, error = _nonlinear_step(flat, problem.relaxations[n], constant, error, None if weights is None else weights.node[n])
+            parts: tuple[Array, ...] = (xp.reshape(nu, lam.shape),)
         elif isinstance(node.operator, Affine):
             offset = node.operator.offset
             if offset is not None:
                 constant = constant + _offset_product(flat, offset, node.shape)
+            if weights is not None and n in weights.node:
+                error = error + _dot(xp.abs(flat), weights.node[n])
             parts = node.operator.transpose(lam)
         elif isinstance(node.operator, Input):
             coefficients[n] = flat
@@ -134,9 +129,28 @@ def evaluate(graph: Graph, rows: Mapping[int, Array], problem: Problem, weights:
     plane = coefficients.get(0)
     if plane is None:  # the rows do not depend on the input
         plane = xp.zeros_like(xp.broadcast_to(problem.lower[:1, None], (batch, count, graph.input_size))) + 0.0
-    offset = constant if weights is None else constant - (1.0 + 1e-9) * error - weights.underflow
-    lowest = _dot(xp.clip(plane, 0.0, None), problem.lower[:, None]) + _dot(xp.clip(plane, None, 0.0), problem.upper[:, None])
-    return Dual(offset + lowest, plane, offset, kept)
+    positive = xp.maximum(plane, 0.0 * plane)
+    lowest = _dot(positive, problem.lower[:, None]) + _dot(plane - positive, problem.upper[:, None])
+    if weights is not None:
+        error = error + _dot(xp.abs(plane), weights.node[0])
+        constant = constant - (1.0 + 1e-9) * error - weights.underflow
+    return Dual(constant + lowest, plane, constant, kept)
+
+
+def _nonlinear_step(q: Array, lines: Relaxation, constant: Array, error: Array, weight: Array | None) -> tuple[Array, Array, Array]:
+    """(nu, constant, error) after one nonlinear node; q (B, S, size). In place where it can be: this is the hot loop."""
+    xp = namespace(q)
+    positive = xp.maximum(q, xp.zeros((), dtype=q.dtype))
+    negative = q - positive
+    constant = constant + _dot(negative, lines.intercept_upper)
+    if lines.intercept_lower is not None:
+        constant = constant + _dot(positive, lines.intercept_lower)
+    if weight is not None:
+        error = error + _dot(positive, weight) - _dot(negative, weight)
+    positive *= lines.slope_lower
+    negative *= lines.slope_upper
+    positive += negative
+    return positive, constant, error
 
 
 def _dot(a: Array, b: Array) -> Array:

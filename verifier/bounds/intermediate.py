@@ -40,13 +40,17 @@ def unstable(graph: Graph, p: int, bounds: Interval) -> Array:
 
 
 def root_bounds(graph: Graph, arrays: Arrays, lower: np.ndarray, upper: np.ndarray, schedule: Schedule,
-                deadline: Callable[[], bool], proposals: Arrays | None = None) -> RootBounds:
-    """Bounds over the box lower, upper (n,). `arrays` is float64 (bounds are accepted there); `proposals` may be float32."""
+                deadline: Callable[[], bool], proposals: Arrays | None = None, start: RootBounds | None = None) -> RootBounds:
+    """Bounds over the box lower, upper (n,). `arrays` is float64 (bounds are accepted there); `proposals` may be float32.
+
+    start: bounds over the same box, to be improved; then plain CROWN rows are not asked for again.
+    """
     moved = graph.to(arrays)
     low, high = arrays.asarray(lower[None]), arrays.asarray(upper[None])
-    known: dict[int, Interval] = {}
-    host: dict[int, tuple[np.ndarray, np.ndarray]] = {}
-    weights = error_weights(graph, lower, upper, {})
+    known: dict[int, Interval] = dict(start.preactivations) if start is not None else {}
+    host: dict[int, tuple[np.ndarray, np.ndarray]] = {p: (to_numpy(b.lower)[0], to_numpy(b.upper)[0]) for p, b in known.items()}
+    weights = error_weights(graph, lower, upper, host)
+    stages = (schedule,) if start is not None else (Schedule(0), schedule)
     values: dict[int, Interval] = {}
     for p in graph.preactivations:
         on_device = weights.to(arrays)
@@ -54,7 +58,7 @@ def root_bounds(graph: Graph, arrays: Arrays, lower: np.ndarray, upper: np.ndarr
         known[p] = values[p]
         nonlinear_below = any(isinstance(graph.nodes[n].operator, Elementwise) for n in graph.ancestors(p))
         if nonlinear_below:
-            known[p] = _tighten(graph, arrays, proposals or arrays, low, high, known, p, on_device, schedule, deadline)
+            known[p] = _tighten(graph, arrays, proposals or arrays, low, high, known, p, on_device, stages, deadline)
         if bool(namespace(low).any(known[p].lower > known[p].upper)):
             return RootBounds(known, weights, True)
         values[p] = known[p]
@@ -66,18 +70,18 @@ def root_bounds(graph: Graph, arrays: Arrays, lower: np.ndarray, upper: np.ndarr
 
 
 def _tighten(graph: Graph, arrays: Arrays, proposals: Arrays, low: Array, high: Array, known: Mapping[int, Interval], p: int,
-             weights: ErrorWeights, schedule: Schedule, deadline: Callable[[], bool]) -> Interval:
-    """CROWN rows for the unstable neurons of p, then optimised rows for those that stay unstable."""
+             weights: ErrorWeights, stages: tuple[Schedule, ...], deadline: Callable[[], bool]) -> Interval:
+    """Rows for the neurons of p that are unstable before each stage: plain CROWN, then optimised slopes."""
     bounds = known[p]
     start = initial_parameters(graph.to(arrays), p, known)
-    for stage in (Schedule(0), schedule):
+    for i, stage in enumerate(stages):
         todo = np.flatnonzero(to_numpy(unstable(graph, p, bounds))[0])
-        if len(todo) == 0 or deadline() or (stage is schedule and schedule.iterations == 0):
+        if len(todo) == 0 or deadline() or (i > 0 and stage.iterations == 0):
             break
         width = sum(graph.nodes[n].size for n in graph.ancestors(p))
         chunk = max(1, int(arrays.budget / (8 * width * (12 if stage.iterations else 5)) / 2))
-        for i in range(0, len(todo), chunk):
-            part = todo[i : i + chunk]
+        for first in range(0, len(todo), chunk):
+            part = todo[first : first + chunk]
             bounds = _bound_rows(graph, arrays, proposals, low, high, known, p, part, bounds, weights, start, stage, deadline)
             if deadline():
                 break

@@ -84,6 +84,7 @@ def error_weights(graph: Graph, lower: np.ndarray, upper: np.ndarray, preactivat
         weights[n] = error
     # An array without a finite bound cannot be accepted; inf makes every result -inf rather than wrong.
     total = sum(float(np.sum(z)) for z in largest)
+    _merge_into_consumers(graph, weights, multiplier)
     return ErrorWeights(weights, {n: multiplier[n] for n in graph.preactivations}, forward, 1e-300 * (1.0 + total))
 
 
@@ -94,6 +95,19 @@ def _affine_magnitude(op: Affine, size: int, parents: tuple[np.ndarray, ...]) ->
     shape = op.forward(1, *parents).shape[1:]
     offset = np.zeros(size) if constant is None else np.broadcast_to(constant, shape).reshape(-1)
     return (through + offset) * (1 + 1e-6), offset
+
+
+def _merge_into_consumers(graph: Graph, weights: dict[int, np.ndarray], multiplier: dict[int, np.ndarray]) -> None:
+    """Move E of an affine node read by one nonlinear node alone into that node: |lam_p| <= |m| + |q| * steepest slope.
+
+    One product with |q| then does for both, and nodes without rounding of their own leave the map.
+    """
+    for n in graph.nonlinear:
+        p = graph.nodes[n].inputs[0]
+        operator = graph.nodes[n].operator
+        if isinstance(operator, Elementwise) and isinstance(graph.nodes[p].operator, Affine) and graph.consumers[p] == (n,):
+            weights[n] = weights[n] + _steepest(operator) * weights[p] * (1 + 1e-9)
+            multiplier[p] = multiplier[p] + weights.pop(p)
 
 
 def _steepest(op: Elementwise) -> float:

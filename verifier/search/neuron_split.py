@@ -63,6 +63,7 @@ class Tree:
     def start(self, which: np.ndarray, bound: np.ndarray, parameters: Parameters) -> Splits:
         """One subproblem without splits for each disjunct of `which`, from slopes (B, R, size) found at the root."""
         count, rows = len(which), self.targets.constant.shape[1]
+        parameters = parameters.map(lambda a: self.proposals.xp.broadcast_to(a, (count, rows, a.shape[-1])))
         none = np.zeros((count, 0))
         return Splits(none.astype(np.int64), none.astype(np.int8), none, np.zeros((count, rows, 0), np.float32), self.packed(parameters),
                       which, bound, np.zeros(count, np.int64), np.full(count, -1), np.zeros(count))

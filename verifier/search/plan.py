@@ -11,8 +11,8 @@ import numpy as np
 from verifier.graph.ir import Graph
 from verifier.operators.affine import Conv, Linear
 
-_NUMPY_WORK = 6_000_000
-"""Multiplications a row up to which numpy is used: below, importing torch costs more than it saves."""
+_NUMPY_WORK = 3e9
+"""Multiplications of one pass with a row a neuron up to which numpy is used: below, importing torch costs more than it saves."""
 _INPUT_SPLIT_INPUTS = 14
 _INPUT_SPLIT_WORK = 4_000_000
 
@@ -43,7 +43,7 @@ def make_plan(graph: Graph, lower: np.ndarray, upper: np.ndarray, batch: int | N
     varying = int((upper > lower).any(axis=0).sum())
     work = row_work(graph)
     neurons = sum(graph.nodes[p].size for p in graph.preactivations)
-    backend: Literal["numpy", "torch"] = "torch" if device == "cuda" or work > _NUMPY_WORK else "numpy"
+    backend: Literal["numpy", "torch"] = "torch" if device == "cuda" else "numpy"
     size = f"{varying} of {lower.shape[1]} inputs vary, {neurons} neurons, {work} multiplications a row"
     if neurons == 0 or (varying <= _INPUT_SPLIT_INPUTS and work <= _INPUT_SPLIT_WORK):
         count = batch or int(np.clip(2_000_000 // max(1, neurons * max(1, neurons // 8)), 16, 512))

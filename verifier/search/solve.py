@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Query:
-    """The disjuncts that have rows and a non-empty box; `numbers`: their positions in the property. lower, upper (K, n)."""
+    """The disjuncts to decide: each has rows and a non-empty box. lower, upper (K, n)."""
 
     graph: Graph
     targets: Targets
@@ -50,9 +50,12 @@ class Query:
 
 @dataclass(frozen=True, eq=False)
 class Solved:
+    """unstable: unstable neurons of every pre-activation at the root. device: where the search computed."""
+
     outcome: Outcome
     plan: Plan
     unstable: tuple[int, ...]
+    device: str = "cpu"
 
 
 def solve(query: Query, settings: Settings, context: Context) -> Solved:
@@ -77,7 +80,7 @@ def _arrays(plan: Plan, device: str) -> tuple[Arrays, Arrays]:
     """(float64 for acceptance, float32 or the same for proposals)."""
     if plan.backend == "numpy":
         exact = numpy_arrays()
-        return exact, exact
+        return exact, numpy_arrays(single=True)
     return torch_arrays(device, single=False), torch_arrays(device, single=True)
 
 
@@ -136,12 +139,13 @@ def _one_tree(query: Query, group: np.ndarray, exact: Arrays, fast: Arrays, plan
     lower, upper = query.lower[group[0]], query.upper[group[0]]
     start = context.clock()
     limit = start + 0.2 * (context.deadline - start)
+    root: RootBounds | None = None
     # Cheap bounds first: most queries that hold at the root hold by plain CROWN.
     for schedule in (Schedule(0), Schedule(settings.bounds.root_iterations)):
-        if schedule.iterations == 0:
+        if root is None:
             root = root_bounds(query.graph, exact, lower, upper, schedule, context.out_of_time, fast)
         else:
-            root = root_bounds(query.graph, exact, lower, upper, Schedule(min(20, schedule.iterations)), lambda: context.out_of_time() or context.clock() > limit, fast)
+            root = root_bounds(query.graph, exact, lower, upper, Schedule(min(20, schedule.iterations)), lambda: context.out_of_time() or context.clock() > limit, fast, root)
         loose = tuple(int(to_numpy(unstable(query.graph, p, root.preactivations[p])).sum()) for p in query.graph.preactivations)
         if root.infeasible:
             return Outcome(True, None, 0, np.inf, 1.0), loose

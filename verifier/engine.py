@@ -1,0 +1,179 @@
+"""One query, from files to a verdict."""
+
+from __future__ import annotations
+
+import platform
+import resource
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Iterator
+
+import numpy as np
+
+from verifier import __version__
+from verifier.attack.witness import Gate, Witness
+from verifier.config import Settings
+from verifier.errors import PropertyError, Location
+from verifier.graph import onnx_reader
+from verifier.graph.replay import Replay, self_check
+from verifier.property import vnnlib1
+from verifier.search.events import Event, Listener
+from verifier.search.outcome import Context
+from verifier.verdict import Counterexample, DisjunctResult, FileRecord, Provenance, Reason, Statistics, Status, Verdict
+
+if TYPE_CHECKING:
+    from verifier.graph.onnx_reader import Model
+    from verifier.property.disjuncts import Property
+    from verifier.search.solve import Solved
+
+
+@dataclass(eq=False)
+class Run:
+    """The state of one call: files, settings, clock, and what is collected on the way."""
+
+    network: Path
+    query: Path
+    settings: Settings
+    listener: Listener | None
+    stop: Callable[[], bool]
+    started: float = field(default_factory=time.monotonic)
+    seconds: dict[str, float] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+    def clock(self) -> float:
+        return time.monotonic() - self.started
+
+    @property
+    def deadline(self) -> float:
+        return float("inf") if self.settings.search.timeout is None else self.settings.search.timeout
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        start = self.clock()
+        yield
+        self.seconds[name] = self.seconds.get(name, 0.0) + self.clock() - start
+
+    def report(self, event: Event) -> None:
+        if self.listener is not None:
+            self.listener(replace(event, memory_mb=peak_memory_mb()))
+
+
+def verify(network: Path, query: Path, settings: Settings, listener: Listener | None = None, stop: Callable[[], bool] | None = None) -> Verdict:
+    """Decide whether some input in the query's region makes the query true (sat) or none does (unsat).
+
+    Raises ModelError, PropertyError, SelfCheckError or ConfigurationError; a refused input is never a verdict.
+    """
+    run = Run(Path(network), Path(query), settings, listener, stop or (lambda: False))
+    with run.phase("read"):
+        model = onnx_reader.read(run.network)
+        prop = vnnlib1.read(run.query)
+        _check_sizes(model, prop, run.query)
+        run.warnings += prop.warnings
+    verdict = _decide(run, model, prop)
+    run.report(Event("*", run.clock(), lower_bound=verdict.lower_bound, nodes=verdict.statistics.subproblems,
+                     proved=1.0 if verdict.status is Status.UNSAT else 0.0, message=verdict.status.value))
+    return verdict
+
+
+def _check_sizes(model: Model, prop: Property, query: Path) -> None:
+    for what, declared, found in (("X", prop.inputs, model.graph.input_size), ("Y", prop.outputs, model.graph.output_size)):
+        if declared != found:
+            raise PropertyError(f"the query declares {declared} {what} variables, but the network has {found}", code="V210", location=Location(str(query)),
+                                hint="is this the query for this network? Tensors are flattened in C order")
+
+
+def _decide(run: Run, model: Model, prop: Property) -> Verdict:
+    live = [i for i, d in enumerate(prop.disjuncts) if not d.empty]
+    if not live:
+        return _verdict(run, model, prop, Status.UNSAT, Reason.VACUOUS)
+    if run.clock() >= run.deadline:
+        return _verdict(run, model, prop, Status.TIMEOUT, Reason.TIMEOUT, explanation=("The time limit had passed before the search began.",))
+    with run.phase("self-check"):
+        replay = Replay(model)
+        first = prop.disjuncts[live[0]]
+        self_check(model, replay, first.lower, first.upper, run.settings.search.seed)
+    gate = Gate(replay, prop.disjuncts)
+    for i in live:
+        if not prop.disjuncts[i].rows:  # nothing is asked of the network: any point of the box will do
+            witness = gate.confirm(0.5 * prop.disjuncts[i].lower + 0.5 * prop.disjuncts[i].upper, i)
+            if witness is not None:
+                return _verdict(run, model, prop, Status.SAT, Reason.VACUOUS, witness=witness, replay=replay)
+    return _search(run, model, prop, live, replay)
+
+
+def _search(run: Run, model: Model, prop: Property, live: Sequence[int], replay: Replay) -> Verdict:
+    from verifier.search.solve import Query, solve
+
+    gate = Gate(replay, [prop.disjuncts[i] for i in live])
+    # 2 % of the limit, 0.2 s at most, are left for the last batch and the report.
+    deadline = run.deadline - min(0.2, 0.02 * run.deadline) if run.deadline != float("inf") else run.deadline
+    context = Context(run.clock, deadline, run.stop, gate, run.report, np.random.default_rng(run.settings.search.seed))
+    with run.phase("search"):
+        solved = solve(Query.of(model.graph, [prop.disjuncts[i] for i in live]), run.settings, context)
+    outcome = solved.outcome
+    if outcome.witness is not None:
+        witness = replace(outcome.witness, disjunct=live[outcome.witness.disjunct])
+        return _verdict(run, model, prop, Status.SAT, Reason.COUNTEREXAMPLE, solved, witness, replay)
+    if outcome.proved:
+        return _verdict(run, model, prop, Status.UNSAT, Reason.PROVED, solved, live=live)
+    if run.stop():
+        return _verdict(run, model, prop, Status.UNKNOWN, Reason.INTERRUPTED, solved)
+    if outcome.exhausted:
+        return _verdict(run, model, prop, Status.UNKNOWN, Reason.NUMERICALLY_UNDECIDED, solved)
+    return _verdict(run, model, prop, Status.TIMEOUT, Reason.TIMEOUT, solved)
+
+
+def _verdict(run: Run, model: Model, prop: Property, status: Status, reason: Reason, solved: Solved | None = None, witness: Witness | None = None,
+             replay: Replay | None = None, live: Sequence[int] = (), explanation: tuple[str, ...] = ()) -> Verdict:
+    counterexample = None if witness is None or replay is None else _counterexample(prop, witness)
+    method = "" if solved is None else solved.plan.method
+    disjuncts = tuple(DisjunctResult(i, d.line, Status.UNSAT if status is Status.UNSAT else Status.SAT if witness is not None and witness.disjunct == i else Status.UNKNOWN,
+                                     method="empty input set" if d.empty else method) for i, d in enumerate(prop.disjuncts))
+    bound = None if solved is None or status.decided or not np.isfinite(solved.outcome.lower_bound) else solved.outcome.lower_bound
+    if solved is not None and not status.decided:
+        explanation = _explain(solved, bound) + explanation
+    statistics = Statistics(dict(run.seconds), 0 if solved is None else solved.outcome.subproblems, unstable=() if solved is None else solved.unstable,
+                            peak_memory_mb=peak_memory_mb())
+    return Verdict(status, reason, _provenance(run, model, prop, solved), bound, counterexample, None, disjuncts, statistics, tuple(run.warnings), explanation)
+
+
+def _counterexample(prop: Property, witness: Witness) -> Counterexample:
+    outputs, inputs, constant, _ = prop.disjuncts[witness.disjunct].coefficients()
+    values = outputs @ witness.y.astype(float) + inputs @ witness.x.astype(float) + constant
+    margin = float(-values.max()) if len(values) else float("inf")
+    return Counterexample(_decimals(witness.x), _decimals(witness.y), witness.disjunct, max(0.0, margin), f"onnxruntime {version('onnxruntime')}", witness.literals)
+
+
+def _decimals(values: np.ndarray) -> tuple[str, ...]:
+    """Shortest decimals that round-trip in the array's type."""
+    return tuple(np.format_float_positional(v, unique=True, trim="0") if 1e-5 <= abs(v) < 1e16 or v == 0 else np.format_float_scientific(v, unique=True, trim="0")
+                 for v in values)
+
+
+def _explain(solved: Solved, bound: float | None) -> tuple[str, ...]:
+    outcome = solved.outcome
+    said = [f"Tried: {solved.plan.reason}; {outcome.subproblems} subproblems, {100 * outcome.proved_share:.1f} % of the search tree proved."]
+    if bound is not None:
+        said.append(f"The worst open subproblem has the lower bound {bound:.6g}; above 0 it would be proved.")
+    said.append("A longer --timeout, a GPU (--device cuda) or a smaller input region would help.")
+    return tuple(said)
+
+
+def _provenance(run: Run, model: Model, prop: Property, solved: Solved | None) -> Provenance:
+    versions = {"verifier": __version__, "python": platform.python_version(), "numpy": np.__version__, "onnx": version("onnx"), "onnxruntime": version("onnxruntime")}
+    if "torch" in sys.modules:
+        versions["torch"] = version("torch")
+    settings: dict[str, tuple[Any, str]] = run.settings.describe()
+    return Provenance(FileRecord(str(run.network), model.sha256), FileRecord(str(run.query), prop.sha256), versions,
+                      "none" if solved is None else solved.device, "float64", run.settings.search.seed, settings)
+
+
+def peak_memory_mb() -> float:
+    """Peak resident memory of the process in 2^20 bytes (Linux counts in 2^10, macOS in bytes)."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
