@@ -12,6 +12,8 @@ from typing import Any
 import array_api_compat
 import numpy as np
 
+_NUMPY = array_api_compat.array_namespace(np.zeros(1))
+
 Array = Any
 """A numpy array or a torch tensor; shapes are given in the docstrings."""
 
@@ -49,7 +51,7 @@ class Arrays:
 
 def numpy_arrays(single: bool = False, budget: int = 256 << 20) -> Arrays:
     """numpy: no import to wait for. `single`: float32, for proposals only."""
-    return Arrays(array_api_compat.array_namespace(np.zeros(1)), np.float32 if single else np.float64, None, budget)
+    return Arrays(_NUMPY, np.float32 if single else np.float64, None, budget)
 
 
 def torch_arrays(device: str, single: bool, threads: int | None = None, budget: int = 512 << 20) -> Arrays:
@@ -74,7 +76,8 @@ def is_torch(x: Array) -> bool:
 
 
 def namespace(x: Array) -> Any:
-    return array_api_compat.array_namespace(x)
+    """The array namespace of one array; the look-up is in every hot loop, so numpy's is kept."""
+    return _NUMPY if isinstance(x, np.ndarray) else array_api_compat.array_namespace(x)
 
 
 def scatter_add(shape: tuple[int, ...], axis: int, indices: Array, values: Array) -> Array:

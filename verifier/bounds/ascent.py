@@ -141,7 +141,7 @@ class Ascent:
                 if fixed:
                     moved.append(lines.upper)
                     continue
-                q = xp.clip(dual.q[n], 0.0, None) if side == "lower" else xp.clip(dual.q[n], None, 0.0)
+                q = xp.maximum(dual.q[n], 0.0) if side == "lower" else xp.minimum(dual.q[n], 0.0)
                 touch = 0.0 if operator.lower_through_origin and side == "lower" else operator.extremum(slope, low, high, side)
                 gradient = xp.where(greatest > least, q * (values[parent] - touch), 0.0 * q)
                 step = self.schedule.slope_step * decay * (greatest - least) * adams.setdefault((side, n), _Adam()).step(gradient)

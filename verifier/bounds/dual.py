@@ -103,7 +103,7 @@ def evaluate(graph: Graph, rows: Mapping[int, Array], problem: Problem, weights:
         flat = xp.reshape(lam, (batch, count, node.size))
         if n in problem.multipliers:
             m, (lower, upper) = problem.multipliers[n], problem.preactivations[n]
-            flat, constant = flat + m, constant - _dot(xp.maximum(m, 0.0 * m), upper[:, None]) - _dot(xp.minimum(m, 0.0 * m), lower[:, None])
+            flat, constant = flat + m, constant - _dot(xp.maximum(m, 0.0), upper[:, None]) - _dot(xp.minimum(m, 0.0), lower[:, None])
             lam = xp.reshape(flat, lam.shape)
             if weights is not None:
                 error = error + _dot(xp.abs(m), weights.multiplier[n])
@@ -129,7 +129,7 @@ def evaluate(graph: Graph, rows: Mapping[int, Array], problem: Problem, weights:
     plane = coefficients.get(0)
     if plane is None:  # the rows do not depend on the input
         plane = xp.zeros_like(xp.broadcast_to(problem.lower[:1, None], (batch, count, graph.input_size))) + 0.0
-    positive = xp.maximum(plane, 0.0 * plane)
+    positive = xp.maximum(plane, 0.0)
     lowest = _dot(positive, problem.lower[:, None]) + _dot(plane - positive, problem.upper[:, None])
     if weights is not None:
         error = error + _dot(xp.abs(plane), weights.node[0])
@@ -140,7 +140,7 @@ def evaluate(graph: Graph, rows: Mapping[int, Array], problem: Problem, weights:
 def _nonlinear_step(q: Array, lines: Relaxation, constant: Array, error: Array, weight: Array | None) -> tuple[Array, Array, Array]:
     """(nu, constant, error) after one nonlinear node; q (B, S, size). In place where it can be: this is the hot loop."""
     xp = namespace(q)
-    positive = xp.maximum(q, xp.zeros((), dtype=q.dtype))
+    positive = xp.maximum(q, 0.0)
     negative = q - positive
     constant = constant + _dot(negative, lines.intercept_upper)
     if lines.intercept_lower is not None:

@@ -15,6 +15,7 @@ from verifier.bounds.dual import Interval, evaluate
 from verifier.bounds.rigorous import ErrorWeights, error_weights
 from verifier.graph.ir import Graph
 from verifier.operators.base import Elementwise
+from verifier.parallel import Workers
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +41,7 @@ def unstable(graph: Graph, p: int, bounds: Interval) -> Array:
 
 
 def root_bounds(graph: Graph, arrays: Arrays, lower: np.ndarray, upper: np.ndarray, schedule: Schedule,
-                deadline: Callable[[], bool], proposals: Arrays | None = None, start: RootBounds | None = None) -> RootBounds:
+                deadline: Callable[[], bool], proposals: Arrays, workers: Workers, start: RootBounds | None = None) -> RootBounds:
     """Bounds over the box lower, upper (n,). `arrays` is float64 (bounds are accepted there); `proposals` may be float32.
 
     start: bounds over the same box, to be improved; then plain CROWN rows are not asked for again.
@@ -58,7 +59,7 @@ def root_bounds(graph: Graph, arrays: Arrays, lower: np.ndarray, upper: np.ndarr
         known[p] = values[p]
         nonlinear_below = any(isinstance(graph.nodes[n].operator, Elementwise) for n in graph.ancestors(p))
         if nonlinear_below:
-            known[p] = _tighten(graph, arrays, proposals or arrays, low, high, known, p, on_device, stages, deadline)
+            known[p] = _tighten(graph, arrays, proposals, low, high, known, p, on_device, stages, deadline, workers)
         if bool(namespace(low).any(known[p].lower > known[p].upper)):
             return RootBounds(known, weights, True)
         values[p] = known[p]
@@ -70,7 +71,7 @@ def root_bounds(graph: Graph, arrays: Arrays, lower: np.ndarray, upper: np.ndarr
 
 
 def _tighten(graph: Graph, arrays: Arrays, proposals: Arrays, low: Array, high: Array, known: Mapping[int, Interval], p: int,
-             weights: ErrorWeights, stages: tuple[Schedule, ...], deadline: Callable[[], bool]) -> Interval:
+             weights: ErrorWeights, stages: tuple[Schedule, ...], deadline: Callable[[], bool], workers: Workers) -> Interval:
     """Rows for the neurons of p that are unstable before each stage: plain CROWN, then optimised slopes."""
     bounds = known[p]
     start = initial_parameters(graph.to(arrays), p, known)
@@ -79,23 +80,31 @@ def _tighten(graph: Graph, arrays: Arrays, proposals: Arrays, low: Array, high: 
         if len(todo) == 0 or deadline() or (i > 0 and stage.iterations == 0):
             break
         width = sum(graph.nodes[n].size for n in graph.ancestors(p))
-        chunk = max(1, int(arrays.budget / (8 * width * (12 if stage.iterations else 5)) / 2))
-        for first in range(0, len(todo), chunk):
-            part = todo[first : first + chunk]
-            bounds = _bound_rows(graph, arrays, proposals, low, high, known, p, part, bounds, weights, start, stage, deadline)
-            if deadline():
-                break
+        most = int(arrays.budget / (8 * width * (12 if stage.iterations else 5)) / 2)
+        chunk = max(1, min(most, -(-len(todo) // workers.threads)))
+        work = lambda part: _bound_rows(graph, arrays, proposals, low, high, known, p, part, weights, start, stage, deadline)  # noqa: E731
+        parts = [todo[first : first + chunk] for first in range(0, len(todo), chunk)]
+        bounds = _merged(arrays, bounds, parts, workers.map(work, parts))
     return bounds
 
 
+def _merged(arrays: Arrays, bounds: Interval, parts: list[np.ndarray], results: list[tuple[Array, Array] | None]) -> Interval:
+    lower, upper = arrays.xp.asarray(bounds.lower, copy=True), arrays.xp.asarray(bounds.upper, copy=True)
+    for part, result in zip(parts, results):
+        if result is not None:
+            index = arrays.indices(part)
+            lower[0, index] = arrays.xp.maximum(lower[0, index], result[0])
+            upper[0, index] = arrays.xp.minimum(upper[0, index], result[1])
+    return Interval(lower, upper)
+
+
 def _bound_rows(graph: Graph, arrays: Arrays, proposals: Arrays, low: Array, high: Array, known: Mapping[int, Interval], p: int,
-                part: np.ndarray, bounds: Interval, weights: ErrorWeights, start: Parameters, stage: Schedule,
-                deadline: Callable[[], bool]) -> Interval:
-    xp = arrays.xp
-    moved = graph.to(arrays)
-    node = graph.nodes[p]
-    index = arrays.indices(part)
-    k = len(part)
+                part: np.ndarray, weights: ErrorWeights, start: Parameters, stage: Schedule,
+                deadline: Callable[[], bool]) -> tuple[Array, Array] | None:
+    """Rigorous (lower, upper), each (k,), of the neurons `part` of node p; None where the deadline has passed."""
+    if deadline():
+        return None
+    moved, node, k = graph.to(arrays), graph.nodes[p], len(part)
     parameters = start
     below = {n: known[n] for n in graph.preactivations if n < p}
     if stage.iterations:
@@ -107,10 +116,7 @@ def _bound_rows(graph: Graph, arrays: Arrays, proposals: Arrays, low: Array, hig
         parameters = parameters.map(arrays.asarray)
     problem = problem_of(moved, low, high, below, parameters)
     result = evaluate(moved, {p: _unit_rows(arrays, part, node.shape)}, problem, weights).lower[0]
-    lower, upper = xp.asarray(bounds.lower, copy=True), xp.asarray(bounds.upper, copy=True)
-    lower[0, index] = xp.maximum(lower[0, index], result[:k])
-    upper[0, index] = xp.minimum(upper[0, index], -result[k:])
-    return Interval(lower, upper)
+    return result[:k], -result[k:]
 
 
 def _unit_rows(arrays: Arrays, part: np.ndarray, shape: tuple[int, ...]) -> Array:

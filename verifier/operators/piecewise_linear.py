@@ -50,8 +50,8 @@ class LeakyRelu(PiecewiseLinear):
 
     def function(self, p: Array) -> Array:
         xp = namespace(p)
-        positive = xp.clip(p, 0.0, None)
-        return positive if self.alpha == 0.0 else positive + self.alpha * xp.clip(p, None, 0.0)
+        positive = xp.maximum(p, 0.0)
+        return positive if self.alpha == 0.0 else positive + self.alpha * xp.minimum(p, 0.0)
 
     def derivative(self, p: Array) -> Array:
         xp = namespace(p)
@@ -65,8 +65,15 @@ class LeakyRelu(PiecewiseLinear):
     def lines(self, lower: Array, upper: Array) -> Lines:
         xp = namespace(lower)
         least, greatest = self.slope_range(lower, upper)
-        chord = xp.clip(self.chord(lower, upper), least, greatest)
+        chord = xp.minimum(xp.maximum(self.chord(lower, upper), least), greatest)
         return Lines(xp.where(upper > -lower, greatest, least), chord)
+
+    def intercept(self, slope: Array, lower: Array, upper: Array, side: Side) -> Array:
+        """Convex, so the greatest value is at an end: fewer candidates than the general rule, for the hot loop."""
+        if side == "lower":
+            return super().intercept(slope, lower, upper, side)
+        xp = namespace(lower)
+        return xp.maximum(self.function(lower) - slope * lower, self.function(upper) - slope * upper)
 
     @property
     def function_ulps(self) -> int:

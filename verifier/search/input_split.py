@@ -6,7 +6,6 @@ with the planes of its rows and halved.
 
 from __future__ import annotations
 
-from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
 from typing import Mapping, NamedTuple
 
@@ -18,6 +17,7 @@ from verifier.bounds.batch import BoxBounds, Head, Neurons, bound_boxes, make_he
 from verifier.bounds.rigorous import ErrorWeights
 from verifier.bounds.targets import Targets
 from verifier.graph.ir import Graph
+from verifier.parallel import Workers
 from verifier.search.boxes import Boxes
 from verifier.search.clipping import clip
 from verifier.search.frontier import Frontier
@@ -38,7 +38,7 @@ class Batch(NamedTuple):
     offsets: np.ndarray
 
 
-def search(graph: Graph, arrays: Arrays, weights: ErrorWeights, targets: Targets, roots: Boxes, context: Context, batch_size: int) -> Outcome:
+def search(graph: Graph, arrays: Arrays, weights: ErrorWeights, targets: Targets, roots: Boxes, context: Context, workers: Workers, batch_size: int) -> Outcome:
     """Close every box of `roots` or find a counterexample. `arrays` is float64."""
     neurons = Neurons(graph)
     on_device = weights.to(arrays)
@@ -46,31 +46,30 @@ def search(graph: Graph, arrays: Arrays, weights: ErrorWeights, targets: Targets
     frontier = Frontier(roots)
     progress = Progress(context, float(np.sum(0.5 ** roots.depth.astype(float))))
     stuck = 0
-    with ThreadPoolExecutor(context.threads) as pool:
-        while frontier.count:
-            if context.out_of_time():
-                return Outcome(False, None, progress.nodes, frontier.worst_bound(), progress.share)
-            boxes = frontier.pop(batch_size)
-            batch = _bound(graph, neurons, heads, arrays, on_device, targets, boxes, progress, pool)
-            witness = _attack(graph, targets, batch, context, progress)
-            if witness is not None:
-                return Outcome(False, witness, progress.nodes, float(batch.bounds.max(axis=1).min()), progress.share)
-            batch, stuck_now = _splittable(_clipped(targets, batch, progress))
-            stuck += stuck_now
-            if len(batch.boxes):
-                frontier.push(_halves(batch))
-            unstable = np.mean(np.sum((boxes.below < 0) & (boxes.above > 0), axis=1))
-            progress.batch(frontier.count, unstable, frontier.worst_bound())
+    while frontier.count:
+        if context.out_of_time():
+            return Outcome(False, None, progress.nodes, frontier.worst_bound(), progress.share)
+        boxes = frontier.pop(batch_size)
+        batch = _bound(graph, neurons, heads, arrays, on_device, targets, boxes, progress, workers)
+        witness = _attack(graph, targets, batch, context, progress)
+        if witness is not None:
+            return Outcome(False, witness, progress.nodes, float(batch.bounds.max(axis=1).min()), progress.share)
+        batch, stuck_now = _splittable(_clipped(targets, batch, progress))
+        stuck += stuck_now
+        if len(batch.boxes):
+            frontier.push(_halves(batch))
+        unstable = np.mean(np.sum((boxes.below < 0) & (boxes.above > 0), axis=1))
+        progress.batch(frontier.count, unstable, frontier.worst_bound())
     return Outcome(stuck == 0, None, progress.nodes, 0.0, progress.share, exhausted=stuck > 0)
 
 
 def _bound(graph: Graph, neurons: Neurons, heads: Mapping[int, Head], arrays: Arrays, weights: ErrorWeights, targets: Targets, boxes: Boxes,
-           progress: Progress, pool: Executor) -> Batch:
+           progress: Progress, workers: Workers) -> Batch:
     """Bounds of a batch; boxes that are refuted are gone from the result."""
     parts = [boxes.select(slice(i, i + _CHUNK)) for i in range(0, len(boxes), _CHUNK)]
     work = lambda part: bound_boxes(neurons, heads, arrays, weights, targets.rows(graph, arrays, part.disjunct),  # noqa: E731
                                     part.lower, part.upper, part.below, part.above)
-    results = list(pool.map(work, parts)) if len(parts) > 1 else [work(parts[0])]
+    results = workers.map(work, parts)
     found = BoxBounds(*(np.concatenate(field) for field in zip(*results)))
     bounds = targets.add_constant(found.lower, boxes.disjunct)
     offsets = targets.add_constant(found.offset, boxes.disjunct)

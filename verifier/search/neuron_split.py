@@ -21,10 +21,15 @@ from verifier.bounds.intermediate import RootBounds
 from verifier.bounds.targets import Targets
 from verifier.graph.ir import Graph
 from verifier.operators.base import Elementwise, Lines
+from verifier.parallel import Workers
 from verifier.search.branching.scores import choose
 from verifier.search.frontier import Frontier
 from verifier.search.outcome import Context, Outcome, Progress
 from verifier.search.splits import Splits
+
+
+_CHUNK = 128
+"""Subproblems improved together on one core: their rows should stay in its cache."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,10 +139,10 @@ class Bounded:
     closed: np.ndarray
 
 
-def search(tree: Tree, start: Splits, context: Context, batch_size: int, schedule: Schedule, candidates: int) -> Outcome:
+def search(tree: Tree, start: Splits, context: Context, workers: Workers, batch_size: int, schedule: Schedule, candidates: int) -> Outcome:
     """Close every subproblem or find a counterexample."""
     progress = Progress(context, float(len(start)))
-    first = bound(tree, start, Schedule(0), context)
+    first = bound(tree, start, Schedule(0), context, workers)
     frontier = Frontier(_chosen(tree, first, candidates))
     stuck = 0
     while frontier.count:
@@ -149,7 +154,7 @@ def search(tree: Tree, start: Splits, context: Context, batch_size: int, schedul
         if undecidable.all():
             continue
         children = parents.select(~undecidable).children()
-        found = bound(tree, children, schedule, context)
+        found = bound(tree, children, schedule, context, workers)
         progress.iteration += 1
         progress.nodes += len(children)
         progress.depth = max(progress.depth, int(children.depth.max()))
@@ -162,7 +167,20 @@ def search(tree: Tree, start: Splits, context: Context, batch_size: int, schedul
     return Outcome(stuck == 0, None, progress.nodes, 0.0, progress.share, exhausted=stuck > 0)
 
 
-def bound(tree: Tree, splits: Splits, schedule: Schedule, context: Context) -> Bounded:
+def bound(tree: Tree, splits: Splits, schedule: Schedule, context: Context, workers: Workers) -> Bounded:
+    """`bound_chunk` on all cores."""
+    size = max(1, min(_CHUNK, -(-len(splits) // workers.threads)))
+    parts = workers.map(lambda part: bound_chunk(tree, part, schedule, context), [splits.select(slice(i, i + size)) for i in range(0, len(splits), size)])
+    if len(parts) == 1:
+        return parts[0]
+    xp = tree.proposals.xp
+    dual = Dual(*(xp.concat([getattr(p.dual, name) for p in parts]) for name in ("lower", "coefficients", "offset")),
+                {n: xp.concat([p.dual.q[n] for p in parts]) for n in parts[0].dual.q})
+    return Bounded(Splits.concatenate([p.splits for p in parts]), np.concatenate([p.bounds for p in parts]), dual,
+                   *(np.concatenate([getattr(p, name) for p in parts]) for name in ("low", "high", "closed")))
+
+
+def bound_chunk(tree: Tree, splits: Splits, schedule: Schedule, context: Context) -> Bounded:
     """Improve and evaluate the rows of a batch; what the rigorous evaluation refutes is closed."""
     low, high = tree.enclosures(splits)
     empty = (low > high).any(axis=1)

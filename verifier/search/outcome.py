@@ -14,7 +14,7 @@ from verifier.search.events import Event
 @dataclass(frozen=True, eq=False)
 class Context:
     """clock: seconds since the start; deadline on that clock; interrupted: asked once a batch; gate: confirms candidates;
-    report: progress events; rng: all randomness; threads: cores to use."""
+    report: progress events; rng: all randomness."""
 
     clock: Callable[[], float]
     deadline: float
@@ -22,7 +22,6 @@ class Context:
     gate: Gate
     report: Callable[[Event], None]
     rng: np.random.Generator
-    threads: int = 1
 
     def out_of_time(self) -> bool:
         return self.interrupted() or self.clock() >= self.deadline
