@@ -1,0 +1,1 @@
+"""Queries: exact expressions, readers, and the violation region as disjuncts."""

@@ -1,0 +1,288 @@
+"""A query as a violation region in disjunctive normal form: boxes of inputs and linear rows, all numbers exact.
+
+The network violates the property iff, for some disjunct, some input in its box makes every row of it true. Input boxes are
+shared between disjuncts and stored as positions in one table of the distinct numbers of the file, because benchmarks with
+thousands of arms repeat few numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from verifier.errors import InternalError
+from verifier.property.expression import Numbers, as_single, exact, round_down
+
+LOWER, UPPER = 0, 1
+NO_BOUND = -1
+
+
+def _none() -> np.ndarray:
+    return np.zeros(0, dtype=np.int32)
+
+
+@dataclass(frozen=True)
+class Row:
+    """sum inputs[i] * X_i + sum outputs[j] * Y_j + constant <= 0, or < 0 where strict; `line` of the file, from 1."""
+
+    inputs: dict[int, Fraction]
+    outputs: dict[int, Fraction]
+    constant: Fraction
+    strict: bool
+    line: int
+
+    def holds(self, x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray, float32_literals: bool = False) -> bool:
+        """Exactly, at finite x (n,) and y (m,). float32_literals: coefficients and constant are rounded to float32 first."""
+        rounded = as_single if float32_literals else Fraction
+        value = rounded(self.constant)
+        for i, coefficient in self.inputs.items():
+            value += rounded(coefficient) * exact(float(x[i]))
+        for j, coefficient in self.outputs.items():
+            value += rounded(coefficient) * exact(float(y[j]))
+        return value < 0 if self.strict else value <= 0
+
+    @property
+    def constant_only(self) -> bool:
+        return not self.inputs and not self.outputs
+
+
+@dataclass(frozen=True, eq=False)
+class Box:
+    """Bounds of n inputs as positions in `numbers`: `base` (n, 2) int32 (lower, upper), shared by many boxes, where entries
+    keys = 2 * input + side (k,) are replaced by ids (k,). NO_BOUND marks a missing bound; a box of a Property has none."""
+
+    numbers: Numbers
+    base: np.ndarray
+    keys: np.ndarray = field(default_factory=_none)
+    ids: np.ndarray = field(default_factory=_none)
+
+    @property
+    def bounds(self) -> np.ndarray:
+        """(n, 2) positions in `numbers`."""
+        if not len(self.keys):
+            return self.base
+        bounds = self.base.copy()
+        bounds.reshape(-1)[self.keys] = self.ids
+        return bounds
+
+    @cached_property
+    def lower(self) -> np.ndarray:
+        return _frozen(self.numbers.down[self.bounds[:, LOWER]])
+
+    @cached_property
+    def upper(self) -> np.ndarray:
+        return _frozen(self.numbers.up[self.bounds[:, UPPER]])
+
+    @cached_property
+    def empty(self) -> bool:
+        """Some lower bound exceeds its upper bound, exactly."""
+        bounds = self.bounds
+        return bool((self.numbers.compare(bounds[:, LOWER], bounds[:, UPPER]) > 0).any())
+
+    def exact(self, i: int) -> tuple[Fraction, Fraction]:
+        """Bounds of input i."""
+        low, high = (self._position(i, side) for side in (LOWER, UPPER))
+        return self.numbers.exact(low), self.numbers.exact(high)
+
+    def _position(self, i: int, side: int) -> int:
+        replaced = np.flatnonzero(self.keys == 2 * i + side)
+        return int(self.ids[replaced[0]] if len(replaced) else self.base[i, side])
+
+    def inner(self, dtype: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(lower, upper, thin), each (n,): bounds rounded inward to finite floats of dtype, and where no such float is inside.
+
+        There both bounds are the nearest float. For float32 that is the lower bound read as float64 and then as float32, as
+        numpy reads a literal, unless the upper bound reads differently and is nearer to its float.
+        """
+        return self._inner_single if _float_type(dtype) == np.float32 else self._inner_double
+
+    @cached_property
+    def _inner_single(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return self._inward(np.dtype(np.float32))
+
+    @cached_property
+    def _inner_double(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return self._inward(np.dtype(np.float64))
+
+    def _inward(self, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        bounds, numbers = self.bounds, self.numbers
+        low, high = bounds[:, LOWER], bounds[:, UPPER]
+        # A float of dtype is >= a number iff it is >= the smallest float64 that is.
+        lower, upper = _round_up(numbers.up[low], dtype), -_round_up(-numbers.down[high], dtype)
+        thin = ~(lower <= upper) | ~np.isfinite(lower) | ~np.isfinite(upper)
+        largest = float(np.finfo(dtype).max)
+        below, above = (np.clip(numbers.near[ids[thin]], -largest, largest).astype(dtype) for ids in (low, high))
+        for k in np.flatnonzero(below != above):
+            i = np.flatnonzero(thin)[k]
+            distances = [abs(numbers.exact(int(ids[i])) - exact(float(choice[k]))) for ids, choice in ((low, below), (high, above))]
+            below[k] = above[k] if distances[1] < distances[0] else below[k]
+        lower[thin] = upper[thin] = below
+        return _frozen(lower + dtype.type(0)), _frozen(upper + dtype.type(0)), _frozen(thin)
+
+    def contains(self, x: np.ndarray, float32_literals: bool = False) -> bool:
+        """x (n,) float64 lies within the bounds, exactly, or within the bounds read as float64 and then float32."""
+        if not float32_literals:
+            return bool(((x >= self.lower_inward) & (x <= self.upper_inward)).all())
+        with np.errstate(over="ignore"):
+            near = self.numbers.near[self.bounds].astype(np.float32).astype(np.float64)
+        return bool(((x >= near[:, LOWER]) & (x <= near[:, UPPER])).all())
+
+    # A float64 is >= a number iff it is >= the smallest float64 that is.
+    @property
+    def lower_inward(self) -> np.ndarray:
+        return self.numbers.up[self.bounds[:, LOWER]]
+
+    @property
+    def upper_inward(self) -> np.ndarray:
+        return self.numbers.down[self.bounds[:, UPPER]]
+
+
+@dataclass(frozen=True, eq=False)
+class Disjunct:
+    """One arm of the region: x in `box` and every row true. outputs: the number m of outputs; line: where the arm begins."""
+
+    box: Box
+    rows: tuple[Row, ...]
+    outputs: int
+    line: int
+
+    @property
+    def lower(self) -> np.ndarray:
+        """(n,) float64, the exact lower bounds rounded outward. Read-only, shared between disjuncts."""
+        return self.box.lower
+
+    @property
+    def upper(self) -> np.ndarray:
+        """(n,) float64, the exact upper bounds rounded outward. Read-only, shared between disjuncts."""
+        return self.box.upper
+
+    def inner(self, dtype: Any) -> tuple[np.ndarray, np.ndarray]:
+        """(lower, upper), each (n,), rounded inward to float32 or float64; see `Box.inner` where no such float is inside."""
+        lower, upper, _ = self.box.inner(dtype)
+        return lower, upper
+
+    def thin(self, dtype: Any) -> np.ndarray:
+        """(n,) True where no finite float of dtype lies within the bounds."""
+        return self.box.inner(dtype)[2]
+
+    @cached_property
+    def empty(self) -> bool:
+        """Vacuous, exactly: some lower bound exceeds its upper bound, or a row without variables or a strict bound of one fixed
+        input is false."""
+        return self.box.empty or any(self._never(row) for row in self.rows)
+
+    def _never(self, row: Row) -> bool:
+        if row.outputs or len(row.inputs) > 1:
+            return False
+        least = row.constant
+        for i, coefficient in row.inputs.items():
+            least += min(coefficient * bound for bound in self.box.exact(i))
+        return least > 0 or (row.strict and least == 0)
+
+    def coefficients(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """(C (R, m), D (R, n), d (R,), strict (R,)): rows as C y + D x + d in float64.
+
+        Each row may have been multiplied by a positive number, which makes C exact where float64 can hold it (`representable`).
+        Whatever D lacks is within d for all x of the box, and d is rounded down, so that the float row never exceeds the exact
+        one (scaled) on the box where C is exact.
+        """
+        C, D = np.zeros((len(self.rows), self.outputs)), np.zeros((len(self.rows), len(self.box.base)))
+        d = np.zeros(len(self.rows))
+        for r, row in enumerate(self.rows):
+            factor = _factor(row)
+            for j, coefficient in row.outputs.items():
+                C[r, j] = float(factor * coefficient)
+            constant = factor * row.constant
+            for i, coefficient in row.inputs.items():
+                D[r, i] = float(factor * coefficient)
+                lost = factor * coefficient - exact(float(D[r, i]))
+                if lost:
+                    constant += min(lost * bound for bound in self.box.exact(i))
+            d[r] = round_down(constant)
+        return C, D, d, np.array([row.strict for row in self.rows], dtype=bool)
+
+    @cached_property
+    def representable(self) -> bool:
+        """The outputs' coefficients of `coefficients()` are exact, up to a positive factor a row."""
+        return all(_is_float(_factor(row) * c) for row in self.rows for c in row.outputs.values())
+
+    def holds(self, x: np.ndarray, y: np.ndarray, float32_literals: bool = False) -> bool:
+        """x (n,) and y (m,), floats, meet the disjunct: exactly, or with all literals rounded to float32 first.
+
+        A value that is not finite meets nothing.
+        """
+        x, y = np.asarray(x), np.asarray(y)
+        if x.shape != (len(self.box.base),) or y.shape != (self.outputs,):
+            raise InternalError(f"point of shapes {x.shape}, {y.shape} for a query of {len(self.box.base)} inputs and {self.outputs} outputs")
+        x, y = x.astype(np.float64), y.astype(np.float64)
+        if not (np.isfinite(x).all() and np.isfinite(y).all()):
+            return False
+        return self.box.contains(x, float32_literals) and all(row.holds(x, y, float32_literals) for row in self.rows)
+
+
+@dataclass(frozen=True, eq=False)
+class Property:
+    """A query: n `inputs` X_0.., m `outputs` Y_0.. and the disjuncts of its violation region.
+
+    source: file name; sha256: of the file's bytes as stored; version: of the language; warnings: for the user.
+    """
+
+    inputs: int
+    outputs: int
+    disjuncts: tuple[Disjunct, ...]
+    source: str
+    sha256: str
+    version: str
+    warnings: tuple[str, ...]
+
+    def holds(self, x: np.ndarray, y: np.ndarray, float32_literals: bool = False) -> int | None:
+        """Position of the first disjunct that x (n,), y (m,) meet; see `Disjunct.holds`."""
+        return next((i for i, d in enumerate(self.disjuncts) if d.holds(x, y, float32_literals)), None)
+
+
+def _factor(row: Row) -> Fraction:
+    """A positive factor that turns the outputs' coefficients into float64 exactly, 1 where they are or where there is none."""
+    values = row.outputs.values()
+    if all(map(_is_float, values)):
+        return Fraction(1)
+    factor = Fraction(1)
+    for value in values:
+        factor *= (value * factor).denominator
+    # A power of two keeps the size of the coefficients and changes nothing else.
+    largest = max(abs(value) for value in values)
+    factor *= Fraction(2) ** (_exponent(largest) - _exponent(largest * factor))
+    finite = abs(factor * row.constant) < Fraction(2) ** 1000 and all(abs(factor * c) < Fraction(2) ** 1000 for c in row.inputs.values())
+    return factor if finite and all(_is_float(value * factor) for value in values) else Fraction(1)
+
+
+def _exponent(value: Fraction) -> int:
+    """About log2 of a positive value, off by less than two."""
+    return value.numerator.bit_length() - value.denominator.bit_length()
+
+
+def _is_float(value: Fraction) -> bool:
+    return value.denominator.bit_length() <= 1075 and exact(float(value)) == value
+
+
+def _float_type(dtype: Any) -> np.dtype:
+    result = np.dtype(dtype)
+    if result not in (np.dtype(np.float32), np.dtype(np.float64)):
+        raise InternalError(f"bounds are rounded to float32 or float64, not to {result}")
+    return result
+
+
+def _round_up(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """The smallest floats of dtype >= float64 values."""
+    with np.errstate(over="ignore"):
+        rounded = values.astype(dtype)
+    return np.where(rounded < values, np.nextafter(rounded, dtype.type(np.inf)), rounded)
+
+
+def _frozen(values: np.ndarray) -> np.ndarray:
+    values.flags.writeable = False
+    return values

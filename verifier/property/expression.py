@@ -1,0 +1,196 @@
+"""Exact numbers and linear terms of a query, and their rounding to floats.
+
+A number is kept as it was written and becomes a Fraction on demand. Every comparison here is one of rationals: a decimal is
+compared with the float64 nearest to it once, and the sign of that difference is all that directed rounding needs.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from fractions import Fraction
+from functools import cached_property
+
+import numpy as np
+
+NUMBER = rb"[-+]?(?:[0-9]{1,40}(?:\.[0-9]{0,60})?|\.[0-9]{1,60})(?:[eE][-+]?[0-9]{1,3})?"
+"""A decimal of usual length, for the patterns that read whole runs of text; bounded, so that matching is linear in the text."""
+
+_NUMBER = re.compile(rb"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE]([-+]?[0-9]+))?")
+_LONGEST_NUMBER = 2000
+_LARGEST_EXPONENT = 9999
+_LARGEST_BITS = 1 << 16
+_LARGEST = float(np.finfo(np.float64).max)
+
+
+class NumberError(ValueError):
+    """A literal or the result of its arithmetic is malformed, not finite in float64, or too long to be exact in reasonable time."""
+
+
+def is_number(text: bytes) -> bool:
+    return _NUMBER.fullmatch(text) is not None
+
+
+def nearest(text: bytes) -> float:
+    """The float64 nearest to a literal that is finite, zero or smaller than the smallest float64 included.
+
+    Raises NumberError for text that is no decimal, for magnitudes beyond the largest float64, and for too many digits.
+    """
+    match = _NUMBER.fullmatch(text)
+    if match is None:
+        raise NumberError("not a decimal number")
+    if len(text) > _LONGEST_NUMBER or (match[1] and (len(match[1]) > 100 or abs(int(match[1])) > _LARGEST_EXPONENT)):
+        raise NumberError(f"a number of more than {_LONGEST_NUMBER} characters or with an exponent beyond {_LARGEST_EXPONENT}")
+    value = float(text)
+    # A magnitude above the largest float64 may still round to it.
+    if math.isinf(value) or (abs(value) == _LARGEST and abs(exact(text)) > exact(_LARGEST)):
+        raise NumberError("a number beyond the range of float64")
+    return value
+
+
+def exact(value: bytes | float) -> Fraction:
+    """The rational that a decimal literal or a finite float stands for."""
+    return Fraction(Decimal(value.decode("ascii"))) if isinstance(value, bytes) else Fraction(value)
+
+
+def literal(text: bytes) -> Fraction:
+    """The rational that a literal stands for; NumberError as by `nearest`."""
+    nearest(text)
+    return exact(text)
+
+
+def bounded(value: Fraction) -> Fraction:
+    """`value`, if it is within the range of float64 and of a length that keeps exact arithmetic fast; else NumberError."""
+    above, below = value.numerator.bit_length(), value.denominator.bit_length()
+    if max(above, below) > _LARGEST_BITS:
+        raise NumberError("a coefficient or bound of too many digits")
+    if above - below > 1020 and abs(value) > exact(_LARGEST):
+        raise NumberError("a coefficient or bound beyond the range of float64")
+    return value
+
+
+def round_down(value: Fraction) -> float:
+    """The largest float64 <= value (minus infinity below the range)."""
+    try:
+        near = float(value)
+    except OverflowError:
+        return _LARGEST if value > 0 else -math.inf
+    return near if exact(near) <= value else math.nextafter(near, -math.inf)
+
+
+def as_single(value: Fraction) -> Fraction:
+    """`value` through float64 to float32: how a numpy float32 meets a Python number. Magnitudes beyond float32 stay as they are."""
+    with np.errstate(over="ignore"):
+        rounded = float(np.float32(float(value)))
+    return Fraction(rounded) if math.isfinite(rounded) else value
+
+
+@dataclass(frozen=True, eq=False)
+class Numbers:
+    """Distinct numbers of one query, named by their position k.
+
+    near (K,) float64: the nearest float64. sign (K,) int8: the sign of near[k] - number k, exactly. `written`: literals, or
+    Fractions where a number is the result of arithmetic.
+    """
+
+    written: tuple[bytes | Fraction, ...]
+    near: np.ndarray
+    sign: np.ndarray
+
+    @staticmethod
+    def of(written: Sequence[bytes | Fraction], near: Sequence[float]) -> Numbers:
+        signs = np.fromiter(map(_difference, near, written), dtype=np.int8, count=len(written))
+        return Numbers(tuple(written), np.array(near, dtype=np.float64) + 0.0, signs)  # + 0.0 turns -0.0 into 0.0
+
+    @cached_property
+    def down(self) -> np.ndarray:
+        """(K,) the largest float64 <= each number."""
+        return np.where(self.sign > 0, np.nextafter(self.near, -np.inf), self.near)
+
+    @cached_property
+    def up(self) -> np.ndarray:
+        """(K,) the smallest float64 >= each number."""
+        return np.where(self.sign < 0, np.nextafter(self.near, np.inf), self.near)
+
+    def exact(self, k: int) -> Fraction:
+        written = self.written[k]
+        return written if isinstance(written, Fraction) else exact(written)
+
+    def compare(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """Signs (N,) int8 of number a[i] - number b[i], exactly; a, b (N,) positions."""
+        first, second = self.near[a], self.near[b]
+        result = (first > second).astype(np.int8) - (first < second).astype(np.int8)
+        tied = (result == 0) & (a != b)
+        if tied.any():
+            result[tied] = np.sign(self.sign[b[tied]] - self.sign[a[tied]])
+            for i in np.flatnonzero(tied & (result == 0) & (self.sign[a] != 0)):
+                result[i] = _order(self.exact(int(a[i])), self.exact(int(b[i])))
+        return result
+
+
+class NumberTable(dict[bytes, int]):
+    """Gives each distinct literal its position: `table[text]`. Raises NumberError as `nearest` does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written: list[bytes | Fraction] = []
+        self.near: list[float] = []
+
+    def __missing__(self, text: bytes) -> int:
+        self.near.append(nearest(text))
+        self.written.append(text)
+        self[text] = position = len(self.written) - 1
+        return position
+
+    def add(self, value: Fraction) -> int:
+        self.near.append(float(bounded(value)))
+        self.written.append(value)
+        return len(self.written) - 1
+
+    def freeze(self) -> Numbers:
+        return Numbers.of(self.written, self.near)
+
+
+def _difference(near: float, written: bytes | Fraction) -> int:
+    # Decimals and Fractions compare without rounding; a Decimal is several times cheaper than a Fraction.
+    if isinstance(written, Fraction):
+        return _order(Fraction(near), written)
+    number, value = Decimal(written.decode("ascii")), Decimal.from_float(near)
+    return (value > number) - (value < number)
+
+
+def _order(a: Fraction, b: Fraction) -> int:
+    return (a > b) - (a < b)
+
+
+Variable = tuple[str, int]
+"""("X", i) or ("Y", j)."""
+
+
+@dataclass(eq=False)
+class Linear:
+    """sum of terms[v] * v + constant, no zero coefficients. The methods change the object in place."""
+
+    terms: dict[Variable, Fraction] = field(default_factory=dict)
+    constant: Fraction = Fraction(0)
+
+    def add(self, other: Linear, factor: int = 1) -> Linear:
+        """self + factor * other, for a factor of 1 or -1; the longer of the two is reused, so that deep sums stay linear."""
+        if factor == 1 and len(other.terms) > len(self.terms):
+            self, other = other, self
+        for variable, coefficient in other.terms.items():
+            total = self.terms.get(variable, 0) + factor * coefficient
+            if total:
+                self.terms[variable] = bounded(Fraction(total))
+            else:
+                self.terms.pop(variable, None)
+        self.constant = bounded(self.constant + factor * other.constant)
+        return self
+
+    def scale(self, factor: Fraction) -> Linear:
+        self.terms = {v: bounded(c * factor) for v, c in self.terms.items()} if factor else {}
+        self.constant = bounded(self.constant * factor)
+        return self
