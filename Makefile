@@ -16,8 +16,18 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet $(PIP_FLAGS) -c constraints.txt -e '.[dev]'
 	@touch $@
 
+# $(call demo,NETWORK,PROPERTY,CODE): the verdict on the terminal, then the JSON document; CODE is the exit code that it must have.
+define demo
+	@printf '\n$$ verifier verify %s %s --json verdict.json\n' specs/networks/$(1).onnx specs/properties/$(2).vnnlib
+	@rm -f $(VENV)/demo.json
+	@$(BIN)/verifier verify specs/networks/$(1).onnx specs/properties/$(2).vnnlib --timeout 60 --json $(VENV)/demo.json; \
+	code=$$?; printf '(exit code %s)\n' $$code; test $$code -eq $(3)
+	@printf '\n$$ cat verdict.json\n'; cat $(VENV)/demo.json
+endef
+
 demo: setup
-	@PATH="$(CURDIR)/$(BIN):$$PATH" bash specs/demo.sh
+	$(call demo,tiny,tiny_sample2_radius48,0)
+	$(call demo,tiny,tiny_sample5_radius24,1)
 
 test: setup
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile

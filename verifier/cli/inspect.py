@@ -89,12 +89,15 @@ def _unstable(graph: Graph, prop: Property) -> tuple[int, ...] | None:
     from verifier.arrays import numpy_arrays, to_numpy
     from verifier.bounds.ascent import Schedule
     from verifier.bounds.intermediate import root_bounds, unstable
+    from verifier.parallel import Workers
 
     live = [d for d in prop.disjuncts if not d.empty]
     if not live:
         return None
     lower, upper = np.min([d.lower for d in live], axis=0), np.max([d.upper for d in live], axis=0)
-    root = root_bounds(graph, numpy_arrays(), lower, upper, Schedule(0), lambda: False)
+    arrays = numpy_arrays()
+    with Workers(1) as workers:
+        root = root_bounds(graph, arrays, lower, upper, Schedule(0), lambda: False, arrays, workers)
     return tuple(int(to_numpy(unstable(graph, p, root.preactivations[p])).sum()) for p in graph.preactivations)
 
 

@@ -45,7 +45,8 @@ def _cost(verdict: Verdict) -> Iterator[str]:
     phases = ", ".join(f"{name} {seconds:.2f}" for name, seconds in cost.seconds.items())
     yield f"  time            {cost.total_seconds:.2f} s" + (f" ({phases})" if phases else "")
     memory = "" if cost.peak_memory_mb is None else f", {cost.peak_memory_mb / 1024:.1f} GB at most"
-    yield f"  work            {count(cost.subproblems)} subproblems, {count(cost.bounds)} bounds{memory}"
+    bounds = f", {count(cost.bounds)} bounds" if cost.bounds else ""
+    yield f"  work            {count(cost.subproblems)} subproblems{bounds}{memory}"
 
 
 def _details(verdict: Verdict) -> Iterator[str]:
