@@ -12,7 +12,7 @@ import hashlib
 import math
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -147,8 +147,21 @@ def _parsed(data: bytes, file: str) -> onnx.ModelProto:
     if proto.graph.sparse_initializer:
         raise ModelError("sparse initialisers are not supported", code="V109", location=Location(file))
     if proto.functions:
-        raise ModelError(f"model functions are not supported: {_listed(f.name for f in proto.functions)}", code="V110", location=Location(file))
+        names = _listed(f.name for f in proto.functions)
+        raise ModelError(f"model functions are not supported: {names}", code="V110", location=Location(file))
+    if any(not isinstance(name, str) for name in _texts(proto.graph)):
+        raise ModelError("a name in the file is not text", code="V103", location=Location(file), hint="the file seems to be damaged")
     return proto
+
+
+def _texts(graph: onnx.GraphProto) -> Iterator[object]:
+    """Every name that the reader uses: protobuf gives bytes where one is not UTF-8."""
+    for node in graph.node:
+        yield from (node.op_type, node.name, node.domain, *node.input, *node.output, *(a.name for a in node.attribute))
+        yield from (a.ref_attr_name for a in node.attribute)
+    for value in (*graph.input, *graph.output):
+        yield from (value.name, *(d.dim_param for d in value.type.tensor_type.shape.dim))
+    yield from (t.name for t in graph.initializer)
 
 
 def _opset(proto: onnx.ModelProto, file: str) -> int:

@@ -11,6 +11,7 @@ from verifier.errors import Location, ModelError
 
 LARGEST = 1 << 28
 """Elements that one tensor may have: a guard against shapes that only a broken file holds."""
+MOST_AXES = 32
 
 _T = onnx.TensorProto
 _RAW: dict[int, str] = {
@@ -43,7 +44,7 @@ def decode(tensor: onnx.TensorProto, file: str, name: str | None = None) -> np.n
         raise ModelError(f"tensor {name!r} has element type {type_name(tensor.data_type)}, which is not supported", code="V109",
                          location=where, hint="supported: float16, float, double, integers of up to 64 bits, bool")
     shape = tuple(tensor.dims)
-    if any(n < 0 for n in shape) or math.prod(shape) > LARGEST:
+    if len(shape) > MOST_AXES or any(n < 0 for n in shape) or math.prod(shape) > LARGEST:
         raise ModelError(f"tensor {name!r} has the impossible shape {shape}", code="V103", location=where)
     values = _elements(tensor)
     if values.size != math.prod(shape):

@@ -12,8 +12,10 @@ from verifier.graph.tensors import LARGEST, checked, type_name
 
 _T = onnx.TensorProto
 _REALS: dict[int, Any] = {_T.FLOAT: np.float32, _T.DOUBLE: np.float64, _T.FLOAT16: np.float16}
-_INTEGERS: dict[int, Any] = {_T.INT64: np.int64, _T.INT32: np.int32, _T.INT16: np.int16, _T.INT8: np.int8, _T.UINT8: np.uint8, _T.UINT16: np.uint16,
-                             _T.UINT32: np.uint32}
+_INTEGERS: dict[int, Any] = {
+    _T.INT64: np.int64, _T.INT32: np.int32, _T.INT16: np.int16, _T.INT8: np.int8,
+    _T.UINT8: np.uint8, _T.UINT16: np.uint16, _T.UINT32: np.uint32,
+}
 
 
 @operator("Constant", 0)

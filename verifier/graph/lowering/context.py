@@ -12,7 +12,7 @@ import onnx
 
 from verifier.errors import Location, ModelError
 from verifier.graph.ir import Node
-from verifier.graph.tensors import LARGEST, decode
+from verifier.graph.tensors import LARGEST, MOST_AXES, decode
 from verifier.operators.affine import Constant
 from verifier.operators.base import Operator
 
@@ -44,7 +44,7 @@ class Builder:
         self.nodes: list[Node] = []
 
     def add(self, operator: Operator, parents: Sequence[Value], shape: Shape, origin: str) -> Value:
-        if any(n < 1 for n in shape) or math.prod(shape) > LARGEST:
+        if len(shape) > MOST_AXES or any(n < 1 for n in shape) or math.prod(shape) > LARGEST:
             raise ModelError(f"{origin or 'a value'} has the shape {shape}: empty or too large", code="V114",
                              location=Location(self.file, detail=origin or None))
         self.nodes.append(Node(operator, tuple(p.node for p in parents), shape, (origin,) if origin else ()))
@@ -188,7 +188,7 @@ class Call:
             self.fail(f"shapes {', '.join(map(str, shapes))} do not broadcast", code="V114")
 
     def check_size(self, shape: Sequence[int]) -> Shape:
-        if any(n < 0 for n in shape) or math.prod(shape) > LARGEST:
+        if len(shape) > MOST_AXES or any(n < 0 for n in shape) or math.prod(shape) > LARGEST:
             self.fail(f"the result's shape {tuple(shape)} is impossible or too large", code="V114")
         return tuple(int(n) for n in shape)
 
