@@ -34,7 +34,7 @@ SETS = (
 
 @pytest.mark.parametrize("name", SETS)
 def test_first_and_last_network(name: str) -> None:
-    files = sorted((ROOT / name).glob("onnx/*.onnx*"))
+    files = sorted((ROOT / name).rglob("*.onnx*"))
     if not files:
         pytest.skip(f"no networks in {ROOT / name}")
     for file in {files[0], files[-1]}:

@@ -271,6 +271,9 @@ def test_damaged_bytes_raise_typed_errors_only() -> None:
 
 
 def test_importing_the_reader_is_cheap() -> None:
-    program = "import sys, verifier.graph.onnx_reader, verifier.graph.replay; print([m for m in ('torch', 'onnxruntime', 'scipy') if m in sys.modules])"
+    program = (
+        "import sys, verifier.graph.onnx_reader, verifier.graph.replay\n"
+        "print([m for m in ('torch', 'onnxruntime', 'scipy') if m in sys.modules])"
+    )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
     assert result.stdout.strip() == "[]"
