@@ -24,7 +24,13 @@ _NAMED = re.compile(r"([A-Za-z][A-Za-z0-9_]*)=(.+)")
 
 @click.command(short_help="Decide whether a network has a property.")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="MODEL.onnx QUERY.vnnlib")
-@click.option("--network", "networks", multiple=True, metavar="[NAME=]MODEL.onnx", help="The model, if only the query is an argument.")
+@click.option(
+    "--network",
+    "networks",
+    multiple=True,
+    metavar="[NAME=]MODEL.onnx",
+    help="The model, if only the query is an argument. NAME is accepted and ignored: VNN-LIB 1 does not name networks.",
+)
 @click.option("--timeout", type=float, metavar="SECONDS", help="Wall-clock limit, loading included. Default: none.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), metavar="FILE", help="Write the verdict as JSON.")
 @click.option("--events", "events_path", type=click.Path(path_type=Path), metavar="FILE", help="Write progress as JSON lines.")
