@@ -39,6 +39,7 @@ class SearchSettings:
     seed: int = _option(0, "seed of every random choice", types=(int,), least=0)
     device: Literal["auto", "cpu", "cuda"] = _option("auto", "where bounds are computed", types=(str,), choices=("auto", "cpu", "cuda"))
     batch: int | None = _option(None, "most subproblems bounded at once; chosen from the network's size if not set", types=(int,), least=1)
+    candidates: int = _option(8, "neurons of a subproblem whose split is tried before one is chosen; 1 trusts the score alone", types=(int,), least=1)
 
 
 @dataclass(frozen=True)

@@ -97,7 +97,7 @@ def _decide(run: Run, model: Model, prop: Property) -> Verdict:
         replay = Replay(model)
         first = prop.disjuncts[live[0]]
         self_check(model, replay, first.lower, first.upper, run.settings.search.seed)
-    gate = Gate(replay, prop.disjuncts)
+    gate = Gate(replay, prop.disjuncts, _input_dtype(model))
     for i in live:
         if not prop.disjuncts[i].rows:  # nothing is asked of the network: any point of the box will do
             witness = gate.confirm(0.5 * prop.disjuncts[i].lower + 0.5 * prop.disjuncts[i].upper, i)
@@ -106,10 +106,15 @@ def _decide(run: Run, model: Model, prop: Property) -> Verdict:
     return _search(run, model, prop, live, replay)
 
 
+def _input_dtype(model: Model) -> np.dtype:
+    """The narrowest input type: a point that it holds is held by the others."""
+    return min((np.dtype(t) for t in model.input_dtypes), key=lambda t: t.itemsize)
+
+
 def _search(run: Run, model: Model, prop: Property, live: Sequence[int], replay: Replay) -> Verdict:
     from verifier.search.solve import Query, solve
 
-    gate = Gate(replay, [prop.disjuncts[i] for i in live])
+    gate = Gate(replay, [prop.disjuncts[i] for i in live], _input_dtype(model))
     # 2 % of the limit, 0.2 s at most, are left for the last batch and the report.
     deadline = run.deadline - min(0.2, 0.02 * run.deadline) if run.deadline != float("inf") else run.deadline
     context = Context(run.clock, deadline, run.stop, gate, run.report, np.random.default_rng(run.settings.search.seed))

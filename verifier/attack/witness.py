@@ -25,25 +25,25 @@ class Witness:
 
 @dataclass(eq=False)
 class Gate:
-    """Replays candidates; counts them. `disjuncts` are numbered as in the property."""
+    """Replays candidates; counts them. `disjuncts` are numbered as the candidates' `which`; dtype: of the model's inputs."""
 
     replay: "Replay"
     disjuncts: "Sequence[Disjunct]"
+    dtype: np.dtype
     replayed: int = 0
 
     def confirm(self, x: np.ndarray, which: int) -> Witness | None:
         """The candidate x (n,), moved to the nearest floats strictly allowed by the box, if the original model confirms it."""
         disjunct = self.disjuncts[which]
-        dtype = self.replay.input_dtype
-        lower, upper = disjunct.inner(dtype)
-        point = np.clip(np.asarray(x).astype(dtype), lower, upper)
+        lower, upper = disjunct.inner(self.dtype)
+        point = np.clip(np.asarray(x).astype(self.dtype), lower, upper)
         self.replayed += 1
         inputs, outputs = self.replay.run(point[None])
         if not np.isfinite(outputs).all():
             return None
         if disjunct.holds(inputs[0], outputs[0]):
             return Witness(inputs[0], outputs[0], which, "exact")
-        if disjunct.thin(dtype).any() and disjunct.holds(inputs[0], outputs[0], float32_literals=True):
+        if disjunct.thin(self.dtype).any() and disjunct.holds(inputs[0], outputs[0], float32_literals=True):
             return Witness(inputs[0], outputs[0], which, "float32")
         return None
 

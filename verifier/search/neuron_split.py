@@ -22,7 +22,8 @@ from verifier.bounds.targets import Targets
 from verifier.graph.ir import Graph
 from verifier.operators.base import Elementwise, Lines
 from verifier.parallel import Workers
-from verifier.search.branching.scores import choose
+from verifier.search.branching.lookahead import best_split
+from verifier.search.branching.scores import candidates
 from verifier.search.frontier import Frontier
 from verifier.search.outcome import Context, Outcome, Progress
 from verifier.search.splits import Splits
@@ -129,7 +130,7 @@ class Tree:
 
 @dataclass(frozen=True, eq=False)
 class Bounded:
-    """A batch after bounding: row bounds with constants (B, R); dual and parameters of the proposals; closed (B,)."""
+    """A chunk after bounding: row bounds with constants (B, R), q and planes of the proposals, enclosures, closed (B,)."""
 
     splits: Splits
     bounds: np.ndarray
@@ -139,11 +140,25 @@ class Bounded:
     closed: np.ndarray
 
 
-def search(tree: Tree, start: Splits, context: Context, workers: Workers, batch_size: int, schedule: Schedule, candidates: int) -> Outcome:
-    """Close every subproblem or find a counterexample."""
+@dataclass(frozen=True, eq=False)
+class Step:
+    """What a batch has become. closed (B,); open: the others, each with its next split; lowest: least row bound.
+
+    points, which: the minimisers of the open ones' planes (k, n) and their disjuncts, candidates for the attack.
+    """
+
+    closed: np.ndarray
+    open: Splits
+    lowest: float
+    points: np.ndarray
+    which: np.ndarray
+    unstable: float
+
+
+def search(tree: Tree, start: Splits, context: Context, workers: Workers, batch_size: int, schedule: Schedule, look_ahead: int) -> Outcome:
+    """Close every subproblem of `start`, each with its next split chosen, or find a counterexample."""
     progress = Progress(context, float(len(start)))
-    first = bound(tree, start, Schedule(0), context, workers)
-    frontier = Frontier(_chosen(tree, first, candidates))
+    frontier = Frontier(start)
     stuck = 0
     while frontier.count:
         if context.out_of_time():
@@ -154,33 +169,36 @@ def search(tree: Tree, start: Splits, context: Context, workers: Workers, batch_
         if undecidable.all():
             continue
         children = parents.select(~undecidable).children()
-        found = bound(tree, children, schedule, context, workers)
+        step = advance(tree, children, schedule, look_ahead, context, workers)
         progress.iteration += 1
         progress.nodes += len(children)
         progress.depth = max(progress.depth, int(children.depth.max()))
-        progress.closed(children.depth[found.closed])
-        witness = attack(tree, found, context, progress)
+        progress.closed(children.depth[step.closed])
+        witness = attack(tree, step, context, progress)
         if witness is not None:
-            return Outcome(False, witness, progress.nodes, float(found.splits.bound.min()), progress.share)
-        frontier.push(_chosen(tree, found, candidates))
-        progress.batch(frontier.count, _unstable_count(tree, found), frontier.worst_bound())
+            return Outcome(False, witness, progress.nodes, step.lowest, progress.share)
+        frontier.push(step.open)
+        progress.batch(frontier.count, step.unstable, frontier.worst_bound())
     return Outcome(stuck == 0, None, progress.nodes, 0.0, progress.share, exhausted=stuck > 0)
 
 
-def bound(tree: Tree, splits: Splits, schedule: Schedule, context: Context, workers: Workers) -> Bounded:
-    """`bound_chunk` on all cores."""
+def advance(tree: Tree, splits: Splits, schedule: Schedule, look_ahead: int, context: Context, workers: Workers) -> Step:
+    """Bound a batch and choose the next splits, in chunks on all cores."""
     size = max(1, min(_CHUNK, -(-len(splits) // workers.threads)))
-    parts = workers.map(lambda part: bound_chunk(tree, part, schedule, context), [splits.select(slice(i, i + size)) for i in range(0, len(splits), size)])
-    if len(parts) == 1:
-        return parts[0]
-    xp = tree.proposals.xp
-    dual = Dual(*(xp.concat([getattr(p.dual, name) for p in parts]) for name in ("lower", "coefficients", "offset")),
-                {n: xp.concat([p.dual.q[n] for p in parts]) for n in parts[0].dual.q})
-    return Bounded(Splits.concatenate([p.splits for p in parts]), np.concatenate([p.bounds for p in parts]), dual,
-                   *(np.concatenate([getattr(p, name) for p in parts]) for name in ("low", "high", "closed")))
+    chunks = [splits.select(slice(i, i + size)) for i in range(0, len(splits), size)]
+
+    def work(chunk: Splits) -> tuple[Bounded, Splits]:
+        found = bound(tree, chunk, schedule, context)
+        return found, _chosen(tree, found, look_ahead)
+
+    results = workers.map(work, chunks)
+    open_ones = Splits.concatenate([chosen for _, chosen in results])
+    corners = [_corners(tree, found) for found, _ in results]
+    return Step(np.concatenate([found.closed for found, _ in results]), open_ones, min(float(found.bounds.max(axis=1).min()) for found, _ in results),
+                np.concatenate(corners), open_ones.disjunct, float(np.mean([_unstable_count(tree, found) for found, _ in results])))
 
 
-def bound_chunk(tree: Tree, splits: Splits, schedule: Schedule, context: Context) -> Bounded:
+def bound(tree: Tree, splits: Splits, schedule: Schedule, context: Context) -> Bounded:
     """Improve and evaluate the rows of a batch; what the rigorous evaluation refutes is closed."""
     low, high = tree.enclosures(splits)
     empty = (low > high).any(axis=1)
@@ -231,29 +249,58 @@ def _gathered(tree: Tree, splits: Splits, parameters: Parameters) -> np.ndarray:
     return found
 
 
-def _chosen(tree: Tree, found: Bounded, candidates: int) -> Splits:
-    """The open subproblems of a batch, each with the neuron to split next."""
-    keep = ~found.closed
-    if not keep.any():
-        return found.splits.select(keep)
-    neuron, point = choose(tree.graph, tree.neurons, found.dual, found.bounds, found.low, found.high)
-    return replace(found.splits, choice=neuron, choice_point=point).select(keep)
-
-
-def attack(tree: Tree, found: Bounded, context: Context, progress: Progress) -> Witness | None:
-    """The minimiser of every open subproblem's plane, on the real network."""
+def _chosen(tree: Tree, found: Bounded, most: int) -> Splits:
+    """The open subproblems of a chunk, each with the neuron to split next: the best of `most` candidates."""
     keep = np.flatnonzero(~found.closed)
+    splits = found.splits.select(keep)
     if not len(keep):
-        return None
+        return splits
+    index = tree.proposals.indices(keep)
+    dual = Dual(*(a[index] for a in found.dual[:3]), {n: q[index] for n, q in found.dual.q.items()})
+    neuron, point = candidates(tree.graph, tree.neurons, dual, found.bounds[keep], found.low[keep], found.high[keep], most)
+    best = np.zeros(len(keep), np.int64)
+    if neuron.shape[1] > 1:
+        best = _look_ahead(tree, splits, found.bounds[keep].max(axis=1), neuron, point)
+    at = np.arange(len(keep))
+    return replace(splits, choice=neuron[at, best], choice_point=point[at, best])
+
+
+def _look_ahead(tree: Tree, splits: Splits, parent: np.ndarray, neuron: np.ndarray, point: np.ndarray) -> np.ndarray:
+    """Index (B,) of the candidate (B, K) whose children have the best bounds."""
+    batch, most = neuron.shape
+    repeated = splits.select(np.repeat(np.arange(batch), most))
+    # A missing candidate repeats the first: it can never win against it.
+    neuron, point = np.where(neuron < 0, neuron[:, :1], neuron), np.where(neuron < 0, point[:, :1], point)
+    possible = neuron[:, 0] >= 0
+    children = replace(repeated, choice=np.maximum(neuron, 0).reshape(-1), choice_point=point.reshape(-1)).children()
+    fast, total = tree.proposals, tree.neurons.total
+    low, high = tree.enclosures(children)
+    high = np.maximum(low, high)
+    known = tree.neurons.split(fast.asarray(low[:, :total]), fast.asarray(high[:, :total]))
+    problem = problem_of(tree.graph.to(fast), fast.asarray(low[:, total:]), fast.asarray(high[:, total:]), known, tree.parameters(children, known, fast))
+    dual = evaluate(tree.graph.to(fast), tree.targets.rows(tree.graph, fast, children.disjunct), problem, None)
+    bounds = (to_numpy(dual.lower) + tree.targets.constant[children.disjunct]).max(axis=1)
+    return np.where(possible, best_split(parent, bounds.reshape(2, batch, most).transpose(1, 2, 0)), 0)
+
+
+def _corners(tree: Tree, found: Bounded) -> np.ndarray:
+    """(k, n): the minimiser of the best row's plane of every open subproblem."""
+    keep = np.flatnonzero(~found.closed)
     best = found.bounds[keep].argmax(axis=1)
     plane = to_numpy(found.dual.coefficients)[keep, best]
     total = tree.neurons.total
-    x = np.where(plane > 0, found.low[keep, total:], found.high[keep, total:])
+    return np.where(plane > 0, found.low[keep, total:], found.high[keep, total:])
+
+
+def attack(tree: Tree, step: Step, context: Context, progress: Progress) -> Witness | None:
+    """The relaxed minimisers of the open subproblems, on the real network."""
+    if not len(step.points):
+        return None
     fast = tree.proposals
-    y = to_numpy(tree.graph.to(fast).evaluate(fast.asarray(x))).astype(np.float64)
-    margins = tree.targets.margins(x, y, found.splits.disjunct[keep])
+    y = to_numpy(tree.graph.to(fast).evaluate(fast.asarray(step.points))).astype(np.float64)
+    margins = tree.targets.margins(step.points, y, step.which)
     progress.attack_gap = min(progress.attack_gap, float(margins.min()))
-    return context.gate.first(x, found.splits.disjunct[keep], margins, most=2)
+    return context.gate.first(step.points, step.which, margins, most=2)
 
 
 def _unstable_count(tree: Tree, found: Bounded) -> float:

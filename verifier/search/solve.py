@@ -22,7 +22,7 @@ from verifier.parallel import Workers
 from verifier.search import input_split, neuron_split
 from verifier.search.boxes import Boxes
 from verifier.search.events import Event
-from verifier.search.outcome import Context, Outcome
+from verifier.search.outcome import Context, Outcome, Progress
 from verifier.search.plan import Plan, make_plan
 
 if TYPE_CHECKING:
@@ -156,16 +156,15 @@ def _one_tree(query: Query, group: np.ndarray, exact: Arrays, fast: Arrays, plan
             return Outcome(False, None, 0, -np.inf, 0.0), loose
         tree = neuron_split.Tree.of(query.graph, exact, fast, root, query.targets, lower, upper)
         splits = tree.start(group, np.full(len(group), -np.inf), _initial(tree, fast))
-        found = neuron_split.bound(tree, splits, schedule, context, workers)
-        context.report(Event("R", context.clock(), open=int((~found.closed).sum()), unstable=sum(loose), lower_bound=float(found.splits.bound.min())))
-        splits = found.splits.select(~found.closed)
-        if not len(splits):
-            return Outcome(True, None, len(group), float(found.splits.bound.min()), 1.0), loose
-        group = splits.disjunct
-        witness = neuron_split.attack(tree, found, context, neuron_split.Progress(context, 1.0))
+        step = neuron_split.advance(tree, splits, schedule, settings.search.candidates if schedule.iterations else 1, context, workers)
+        context.report(Event("R", context.clock(), open=len(step.open), unstable=sum(loose), lower_bound=step.lowest))
+        if not len(step.open):
+            return Outcome(True, None, len(group), step.lowest, 1.0), loose
+        group = step.open.disjunct
+        witness = neuron_split.attack(tree, step, context, Progress(context, 1.0))
         if witness is not None:
-            return Outcome(False, witness, len(group), float(found.splits.bound.min()), 0.0), loose
-    outcome = neuron_split.search(tree, splits, context, workers, plan.batch, Schedule(settings.bounds.iterations), 0)
+            return Outcome(False, witness, len(group), step.lowest, 0.0), loose
+    outcome = neuron_split.search(tree, step.open, context, workers, plan.batch, Schedule(settings.bounds.iterations), settings.search.candidates)
     return outcome, loose
 
 

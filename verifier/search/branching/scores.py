@@ -13,33 +13,36 @@ from verifier.graph.ir import Graph
 from verifier.operators.base import Elementwise
 
 
-def choose(graph: Graph, neurons: Neurons, dual: Dual, bounds: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(neuron, point), (B,) each, for subproblems with enclosures low, high (B, T + n); -1 where nothing can be split.
-
-    Where no neuron is unstable, the input with the largest plane coefficient times width is halved.
+def candidates(graph: Graph, neurons: Neurons, dual: Dual, bounds: np.ndarray, low: np.ndarray, high: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """(neuron, point), (B, most) each, best score first, for subproblems with enclosures low, high (B, T + n); -1 where
+    fewer can be split. Where no neuron can, the first is the input with the largest plane coefficient times width.
     """
-    score = neuron_scores(graph, neurons, dual, bounds, low, high)
-    neuron, point = np.full(len(low), -1), np.zeros(len(low))
+    most = max(1, min(most, neurons.total))
+    neuron, point = np.full((len(low), most), -1), np.zeros((len(low), most))
     if neurons.total:
-        at = np.arange(len(low))
-        best = score.argmax(axis=1)
-        found = score[at, best] > 0
-        points = split_points(graph, neurons, low, high)
-        neuron, point = np.where(found, best, -1), np.where(found, points[at, best], 0.0)
-    rest = np.flatnonzero(neuron < 0)
+        score = neuron_scores(graph, neurons, dual, bounds, low, high)
+        best = np.argpartition(-score, most - 1, axis=1)[:, :most]
+        order = np.argsort(-np.take_along_axis(score, best, axis=1), axis=1, kind="stable")
+        best = np.take_along_axis(best, order, axis=1)
+        found = np.take_along_axis(score, best, axis=1) > 0
+        neuron = np.where(found, best, -1)
+        point = np.where(found, np.take_along_axis(split_points(graph, neurons, low, high), best, axis=1), 0.0)
+    rest = np.flatnonzero(neuron[:, 0] < 0)
     if len(rest):
-        row = bounds[rest].argmax(axis=1)
-        plane = np.abs(to_numpy(dual.coefficients)[rest, row])
-        lower, upper = low[rest, neurons.total :], high[rest, neurons.total :]
-        middle = 0.5 * lower + 0.5 * upper
-        wide = (middle > lower) & (middle < upper)
-        worth = np.where(wide, (plane + 1e-9 * (1e-30 + plane.max(axis=1, keepdims=True))) * (upper - lower), 0.0)
-        worth = np.where(worth.max(axis=1, keepdims=True) > 0, worth, np.where(wide, upper - lower, 0.0))
-        dimension = worth.argmax(axis=1)
-        ok = worth[np.arange(len(rest)), dimension] > 0
-        neuron[rest] = np.where(ok, neurons.total + dimension, -1)
-        point[rest] = middle[np.arange(len(rest)), dimension]
+        neuron[rest, 0], point[rest, 0] = _widest_input(neurons, dual, bounds, low, high, rest)
     return neuron, point
+
+
+def _widest_input(neurons: Neurons, dual: Dual, bounds: np.ndarray, low: np.ndarray, high: np.ndarray, rest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    row = bounds[rest].argmax(axis=1)
+    plane = np.abs(to_numpy(dual.coefficients)[rest, row])
+    lower, upper = low[rest, neurons.total :], high[rest, neurons.total :]
+    middle = 0.5 * lower + 0.5 * upper
+    wide = (middle > lower) & (middle < upper)
+    worth = np.where(wide, (plane + 1e-9 * (1e-30 + plane.max(axis=1, keepdims=True))) * (upper - lower), 0.0)
+    worth = np.where(worth.max(axis=1, keepdims=True) > 0, worth, np.where(wide, upper - lower, 0.0))
+    at, dimension = np.arange(len(rest)), worth.argmax(axis=1)
+    return np.where(worth[at, dimension] > 0, neurons.total + dimension, -1), middle[at, dimension]
 
 
 def split_points(graph: Graph, neurons: Neurons, low: np.ndarray, high: np.ndarray) -> np.ndarray:
