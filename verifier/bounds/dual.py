@@ -96,7 +96,7 @@ def evaluate(graph: Graph, rows: Mapping[int, Array], problem: Problem, weights:
     constant = 0.0 * first.reshape((batch, count, -1))[:, :, 0]
     error = constant
     kept: dict[int, Array] = {}
-    for n in reversed(graph.ancestors(max(rows))):
+    for n in range(max(rows), -1, -1):  # not the ancestors of one row node: rows on parallel branches have others
         if n not in coefficients:
             continue
         node, lam = graph.nodes[n], coefficients.pop(n)
