@@ -5,13 +5,13 @@ Nothing here has to be right for a verdict to be: any values that come out are s
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Callable, Mapping
 
 from verifier.arrays import Array, namespace
-from verifier.bounds.dual import Dual, Interval, Problem, evaluate, relax, relaxed_point
+from verifier.bounds.dual import Dual, Interval, Problem, Relaxation, evaluate, relax, relaxed_point
 from verifier.graph.ir import Graph
-from verifier.operators.base import Elementwise, Lines
+from verifier.operators.base import Elementwise, Lines, Side
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,25 +60,69 @@ def problem_of(graph: Graph, lower: Array, upper: Array, preactivations: Mapping
 
 @dataclass(eq=False)
 class _Adam:
-    """First and second moments of one array (Kingma & Ba 2015)."""
+    """First and second moments of one array (Kingma & Ba 2015), updated in place."""
 
     first: Array | None = None
     second: Array | None = None
-    steps: int = field(default=0)
+    steps: int = 0
 
-    def step(self, gradient: Array) -> Array:
+    def step(self, gradient: Array, size: Array | float) -> Array:
+        """The ascent step for a fresh array `gradient`, which is used up; `size` scales it."""
         xp = namespace(gradient)
         self.steps += 1
-        self.first = 0.1 * gradient if self.first is None else 0.9 * self.first + 0.1 * gradient
         square = gradient * gradient
-        self.second = 0.001 * square if self.second is None else 0.999 * self.second + 0.001 * square
-        scale = (1 - 0.999**self.steps) ** 0.5 / (1 - 0.9**self.steps)
-        return scale * self.first / (xp.sqrt(self.second) + 1e-12)
+        if self.first is None or self.second is None:
+            self.first, self.second = 0.1 * gradient, 0.001 * square
+        else:
+            self.first *= 0.9
+            gradient *= 0.1
+            self.first += gradient
+            self.second *= 0.999
+            square *= 0.001
+            self.second += square
+        root = xp.sqrt(self.second)
+        root += 1e-12
+        step = self.first / root
+        step *= size * ((1 - 0.999**self.steps) ** 0.5 / (1 - 0.9**self.steps))
+        return step
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
+class _Slope:
+    """What stays the same about one nonlinear node's lines while they are improved."""
+
+    operator: Elementwise
+    parent: int
+    low: Array
+    high: Array
+    least: Array
+    greatest: Array
+    base: Relaxation
+
+    def relaxation(self, lines: Lines) -> Relaxation:
+        """Lines with slopes inside [least, greatest]."""
+        operator = self.operator
+        below, above = self.base.intercept_lower, self.base.intercept_upper
+        if not operator.lower_through_origin:
+            below = operator.intercept(lines.lower, self.low, self.high, "lower") - operator.slack(lines.lower, self.low, self.high, "lower")
+        if not operator.convex:
+            above = operator.intercept(lines.upper, self.low, self.high, "upper") + operator.slack(lines.upper, self.low, self.high, "upper")
+        return Relaxation(lines.lower, lines.upper, below, above)
+
+
+@dataclass(frozen=True, eq=False)
+class _Multiplier:
+    """Range of one pre-activation's multipliers, and the bound that each pulls at when it is not positive (see Ascent.signs)."""
+
+    least: Array
+    greatest: Array
+    edge: Array
+    high: Array
+
+
+@dataclass(frozen=True, eq=False)
 class Ascent:
-    """Maximises the bounds of `rows` from `start`; `best` and `parameters` hold the best values of each row so far.
+    """Maximises the bounds of `rows` from `start`.
 
     signs: (B or 1, 1, size) at pre-activations whose multiplier may move: -1 below a lower split bound (m <= 0),
     1 above an upper one (m >= 0), 2 for both, 0 for neither.
@@ -94,28 +138,29 @@ class Ascent:
     schedule: Schedule
 
     def run(self, closed: Callable[[Array], Array], deadline: Callable[[], bool]) -> tuple[Dual, Parameters]:
-        """Iterate until the schedule ends, every row of `closed(bounds (B, S)) -> bool (B, S)` is true, or the deadline passed."""
+        """(best bounds, their parameters) of each row, (B, S, size); ends with the schedule, when every row of
+        `closed(bounds (B, S)) -> bool (B, S)` is true, or past the deadline. q is the last iterate's: it only guides branching."""
         xp = namespace(self.lower)
         current = self._expanded(self.start)
+        slopes, multipliers = self._slopes(current), self._multipliers()
+        current = Parameters({n: Lines(s.base.slope_lower, s.base.slope_upper) for n, s in slopes.items()}, current.multipliers)
         adams: dict[tuple[str, int], _Adam] = {}
-        best: Dual | None = None
-        best_parameters = current
+        scales: dict[int, Array] = {}
+        best, best_parameters = None, current
         for i in range(self.schedule.iterations + 1):
-            problem = problem_of(self.graph, self.lower, self.upper, self.preactivations, current)
+            problem = Problem(self.lower, self.upper, self.preactivations, {n: s.relaxation(current.slopes[n]) for n, s in slopes.items()}, current.multipliers)
             dual = evaluate(self.graph, self.rows, problem, None, keep=True)
-            last_q = dual.q
-            if best is None:
-                best = dual
-            else:
-                better = dual.lower > best.lower
-                best = Dual(xp.where(better, dual.lower, best.lower), xp.where(better[..., None], dual.coefficients, best.coefficients),
-                            xp.where(better, dual.offset, best.offset), {})
+            better = dual.lower == dual.lower if best is None else dual.lower > best.lower
+            if best is None or bool(xp.all(better)):
+                best, best_parameters = dual, current
+            elif bool(xp.any(better)):
+                best = Dual(*(xp.where(better if a.ndim == 2 else better[..., None], a, b) for a, b in zip(dual[:3], best[:3])), {})
                 best_parameters = _select(better[..., None], current, best_parameters)
             if i == self.schedule.iterations or bool(xp.all(closed(best.lower))) or deadline():
-                break
-            current = self._step(current, problem, dual, adams, self.schedule.decay**i)
-        # q of the last iterate stands in for the best one's: it only guides branching.
-        return best._replace(q=last_q), best_parameters
+                return best._replace(q=dual.q), best_parameters
+            scales = scales or {p: self._scale(dual, p) for p in multipliers}
+            current = self._step(current, slopes, multipliers, scales, problem, dual, adams, self.schedule.decay**i)
+        raise AssertionError("the last iteration returns")
 
     def _expanded(self, parameters: Parameters) -> Parameters:
         xp = namespace(self.lower)
@@ -124,42 +169,54 @@ class Ascent:
         missing = {p: xp.zeros_like(xp.broadcast_to(s, (*shape, s.shape[-1]))) * self.lower[0, 0] for p, s in self.signs.items() if p not in full.multipliers}
         return Parameters(full.slopes, {**full.multipliers, **missing})
 
-    def _step(self, current: Parameters, problem: Problem, dual: Dual, adams: dict[tuple[str, int], _Adam], decay: float) -> Parameters:
-        xp = namespace(self.lower)
-        values = relaxed_point(self.graph, dual, self.rows, problem)
-        slopes: dict[int, Lines] = {}
-        for n, lines in current.slopes.items():
-            if n not in dual.q:
-                slopes[n] = lines
-                continue
+    def _slopes(self, parameters: Parameters) -> dict[int, _Slope]:
+        found = {}
+        for n, lines in parameters.slopes.items():
             operator, parent = self.graph.nodes[n].operator, self.graph.nodes[n].inputs[0]
+            if not isinstance(operator, Elementwise):
+                raise TypeError(f"slopes given for node {n}, whose operator is {operator!r}")
             interval = self.preactivations[parent]
             low, high = interval.lower[:, None], interval.upper[:, None]
-            least, greatest = operator.slope_range(low, high)
-            moved = []
-            for side, slope, fixed in (("lower", problem.relaxations[n].slope_lower, False), ("upper", problem.relaxations[n].slope_upper, operator.convex)):
-                if fixed:
-                    moved.append(lines.upper)
-                    continue
-                q = xp.maximum(dual.q[n], 0.0) if side == "lower" else xp.minimum(dual.q[n], 0.0)
-                touch = 0.0 if operator.lower_through_origin and side == "lower" else operator.extremum(slope, low, high, side)
-                gradient = xp.where(greatest > least, q * (values[parent] - touch), 0.0 * q)
-                step = self.schedule.slope_step * decay * (greatest - least) * adams.setdefault((side, n), _Adam()).step(gradient)
-                moved.append(xp.minimum(xp.maximum(slope + step, least), greatest))
-            slopes[n] = Lines(*moved)
-        multipliers = dict(current.multipliers)
+            if operator.convex:
+                lines = Lines(lines.lower, operator.lines(low, high).upper)
+            found[n] = _Slope(operator, parent, low, high, *operator.slope_range(low, high), relax(operator, interval, lines))
+        return found
+
+    def _multipliers(self) -> dict[int, _Multiplier]:
+        xp = namespace(self.lower)
+        found = {}
         for p, sign in self.signs.items():
-            m, interval = current.multipliers[p], self.preactivations[p]
-            low, high = interval.lower[:, None], interval.upper[:, None]
-            violated_low, violated_high = values[p] - low, values[p] - high
-            at_zero = xp.where(violated_low < 0, violated_low, xp.where(violated_high > 0, violated_high, 0.0 * values[p]))
-            gradient = xp.where(m > 0, violated_high, xp.where(m < 0, violated_low, at_zero)) * (sign != 0)
-            scale = self._scale(dual, p)
-            step = self.schedule.multiplier_step * decay * scale * adams.setdefault(("m", p), _Adam()).step(gradient)
-            m = m + step
-            m = xp.where((sign == 1) & (m < 0), 0.0 * m, xp.where((sign == -1) & (m > 0), 0.0 * m, m))
-            multipliers[p] = xp.where(sign == 0, 0.0 * m, m)
-        return Parameters(slopes, multipliers)
+            low, high = self.preactivations[p].lower[:, None], self.preactivations[p].upper[:, None]
+            found[p] = _Multiplier(xp.where((sign == -1) | (sign == 2), -xp.inf, 0.0 * sign), xp.where(sign > 0, xp.inf, 0.0 * sign),
+                                   xp.where(sign == 1, high, low), high)
+        return found
+
+    def _step(self, current: Parameters, slopes: Mapping[int, _Slope], multipliers: Mapping[int, _Multiplier], scales: Mapping[int, Array],
+              problem: Problem, dual: Dual, adams: dict[tuple[str, int], _Adam], decay: float) -> Parameters:
+        xp = namespace(self.lower)
+        values = relaxed_point(self.graph, dual, self.rows, problem)
+        moved = {n: self._moved(s, current.slopes[n], dual.q[n], values[s.parent], n, adams, self.schedule.slope_step * decay) if n in dual.q else current.slopes[n]
+                 for n, s in slopes.items()}
+        changed = dict(current.multipliers)
+        for p, fixed in multipliers.items():
+            m = current.multipliers[p]
+            gradient = values[p] - xp.where(m > 0, fixed.high, fixed.edge)
+            m = m + adams.setdefault(("m", p), _Adam()).step(gradient, self.schedule.multiplier_step * decay * scales[p])
+            changed[p] = xp.minimum(xp.maximum(m, fixed.least), fixed.greatest)
+        return Parameters(moved, changed)
+
+    def _moved(self, fixed: _Slope, lines: Lines, q: Array, p: Array, n: int, adams: dict[tuple[str, int], _Adam], step: float) -> Lines:
+        """d bound / d slope = q (p - p*) on the side that q selects."""
+        xp = namespace(q)
+        size = step * (fixed.greatest - fixed.least)
+
+        def move(slope: Array, part: Array, side: Side) -> Array:
+            touch = 0.0 if side == "lower" and fixed.operator.lower_through_origin else fixed.operator.extremum(slope, fixed.low, fixed.high, side)
+            slope = slope + adams.setdefault((side, n), _Adam()).step(part * (p - touch), size)
+            return xp.minimum(xp.maximum(slope, fixed.least), fixed.greatest)
+
+        lower = move(lines.lower, xp.maximum(q, 0.0), "lower")
+        return Lines(lower, lines.upper if fixed.operator.convex else move(lines.upper, xp.minimum(q, 0.0), "upper"))
 
     def _scale(self, dual: Dual, p: int) -> Array:
         """Mean absolute coefficient of the row around p: multipliers live on the scale of the coefficients they offset."""
@@ -170,7 +227,6 @@ class Ascent:
 
 def _select(mask: Array, new: Parameters, old: Parameters) -> Parameters:
     xp = namespace(mask)
-    slopes = {n: s if s.upper is old.slopes[n].upper and s.lower is old.slopes[n].lower else
-              Lines(xp.where(mask, s.lower, old.slopes[n].lower), s.upper if s.upper is old.slopes[n].upper else xp.where(mask, s.upper, old.slopes[n].upper))
-              for n, s in new.slopes.items()}
-    return Parameters(slopes, {p: xp.where(mask, m, old.multipliers[p]) for p, m in new.multipliers.items()})
+    pick = lambda a, b: b if a is b else xp.where(mask, a, b)  # noqa: E731
+    slopes = {n: Lines(*(pick(a, b) for a, b in zip(s, old.slopes[n]))) for n, s in new.slopes.items()}
+    return Parameters(slopes, {p: pick(m, old.multipliers[p]) for p, m in new.multipliers.items()})
