@@ -54,12 +54,14 @@ class Row:
 @dataclass(frozen=True, eq=False)
 class Box:
     """Bounds of n inputs as positions in `numbers`: `base` (n, 2) int32 (lower, upper), shared by many boxes, where entries
-    keys = 2 * input + side (k,) are replaced by ids (k,). NO_BOUND marks a missing bound; a box of a Property has none."""
+    keys = 2 * input + side (k,), ascending, are replaced by ids (k,). NO_BOUND marks a missing bound; a box of a Property has
+    none. common: the box of `base` alone, which contains this one."""
 
     numbers: Numbers
     base: np.ndarray
     keys: np.ndarray = field(default_factory=_none)
     ids: np.ndarray = field(default_factory=_none)
+    common: Box | None = None
 
     @property
     def bounds(self) -> np.ndarray:
@@ -81,7 +83,14 @@ class Box:
     @cached_property
     def empty(self) -> bool:
         """Some lower bound exceeds its upper bound, exactly."""
-        bounds = self.bounds
+        if self.common is None:
+            bounds = self.base[(self.base != NO_BOUND).all(axis=1)]
+        elif self.common.empty:
+            return True
+        else:  # only the inputs that differ can be at fault
+            inputs = np.unique(self.keys // 2)
+            bounds = self.base[inputs]
+            bounds[np.searchsorted(inputs, self.keys // 2), self.keys % 2] = self.ids
         return bool((self.numbers.compare(bounds[:, LOWER], bounds[:, UPPER]) > 0).any())
 
     def exact(self, i: int) -> tuple[Fraction, Fraction]:
@@ -90,8 +99,8 @@ class Box:
         return self.numbers.exact(low), self.numbers.exact(high)
 
     def _position(self, i: int, side: int) -> int:
-        replaced = np.flatnonzero(self.keys == 2 * i + side)
-        return int(self.ids[replaced[0]] if len(replaced) else self.base[i, side])
+        k = int(np.searchsorted(self.keys, 2 * i + side))
+        return int(self.ids[k] if k < len(self.keys) and self.keys[k] == 2 * i + side else self.base[i, side])
 
     def inner(self, dtype: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(lower, upper, thin), each (n,): bounds rounded inward to finite floats of dtype, and where no such float is inside.
@@ -218,7 +227,7 @@ class Disjunct:
         """
         x, y = np.asarray(x), np.asarray(y)
         if x.shape != (len(self.box.base),) or y.shape != (self.outputs,):
-            raise InternalError(f"point of shapes {x.shape}, {y.shape} for a query of {len(self.box.base)} inputs and {self.outputs} outputs")
+            raise InternalError(f"shapes {x.shape}, {y.shape} for a query of {len(self.box.base)} inputs and {self.outputs} outputs")
         x, y = x.astype(np.float64), y.astype(np.float64)
         if not (np.isfinite(x).all() and np.isfinite(y).all()):
             return False
@@ -280,7 +289,7 @@ def _round_up(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """The smallest floats of dtype >= float64 values."""
     with np.errstate(over="ignore"):
         rounded = values.astype(dtype)
-    return np.where(rounded < values, np.nextafter(rounded, dtype.type(np.inf)), rounded)
+        return np.where(rounded < values, np.nextafter(rounded, dtype.type(np.inf)), rounded)
 
 
 def _frozen(values: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ so that a cross product copies references only.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -41,6 +41,41 @@ class Arm(NamedTuple):
     bounds: tuple[Bounds, ...]
     rows: tuple[Row, ...]
     line: int
+
+
+@dataclass(eq=False)
+class Conjunction:
+    """What an `and`, or a whole file, has collected: bounds, rows, and disjunctions of arms that each have to be met."""
+
+    bounds: list[Bounds] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
+    alternatives: list[list[Arm]] = field(default_factory=list)
+
+    def add(self, arms: list[Arm]) -> None:
+        if len(arms) == 1:
+            self.bounds += arms[0].bounds
+            self.rows += arms[0].rows
+        else:
+            self.alternatives.append(arms)
+
+    def arms(self, line: int) -> list[Arm]:
+        """The normal form; `line` is where the conjunction begins. Raises TooLarge."""
+        result = [Arm(_merged(self.bounds), tuple(self.rows), line)]
+        for alternative in self.alternatives:
+            result = product(result, alternative)
+        return result
+
+    def split(self) -> tuple[Arm, list[Arm]]:
+        """(what all arms have in common, arms without it). Raises TooLarge."""
+        line = next((row.line for row in self.rows if row.outputs), 1)
+        common = Arm(_merged(self.bounds), tuple(self.rows), line)
+        return common, Conjunction(alternatives=self.alternatives).arms(line)
+
+
+def _merged(bounds: list[Bounds]) -> tuple[Bounds, ...]:
+    if len(bounds) < 2:
+        return tuple(bounds)
+    return (Bounds(np.concatenate([b.keys for b in bounds]), np.concatenate([b.ids for b in bounds])),)
 
 
 def product(first: Sequence[Arm], second: Sequence[Arm]) -> list[Arm]:
@@ -80,27 +115,40 @@ def build(numbers: Numbers, common: Arm, arms: Iterable[Arm], inputs: int, outpu
     base[keys] = ids
     base.flags.writeable = False
     whole = Box(numbers, base.reshape(inputs, 2))
+    open_keys = np.flatnonzero(base == NO_BOUND)
     boxes: dict[tuple[int, ...], Box] = {}
     result = []
     for arm in arms:
         name = tuple(map(id, arm.bounds))
         if name not in boxes:
-            boxes[name] = _box(whole, arm)
+            boxes[name] = box = _box(whole, arm)
+            _require_bounds(open_keys, box, arm.line)
         result.append(Disjunct(boxes[name], common.rows + arm.rows, outputs, arm.line))
     return tuple(result)
 
 
 def _box(whole: Box, arm: Arm) -> Box:
-    base = whole.base.reshape(-1)
+    """The bounds of the arm and the common ones."""
+    if not arm.bounds:
+        return whole
     keys, ids = _tightest(whole.numbers, arm.bounds)
-    before = base[keys]
+    before = whole.base.reshape(-1)[keys]
     bounded = before != NO_BOUND
-    ids[bounded] = np.where(_tighter(whole.numbers, keys[bounded], before[bounded], ids[bounded]), before[bounded], ids[bounded])
-    box = Box(whole.numbers, whole.base, keys, ids) if len(keys) else whole
-    missing = np.setdiff1d(np.flatnonzero(base == NO_BOUND), keys)
-    if len(missing):
-        raise MissingBound(int(missing[0]) // 2, int(missing[0]) % 2, arm.line)
-    return box
+    if bounded.any():
+        kept = _tighter(whole.numbers, keys[bounded], before[bounded], ids[bounded])
+        ids[bounded] = np.where(kept, before[bounded], ids[bounded])
+    return Box(whole.numbers, whole.base, keys, ids, whole)
+
+
+def _require_bounds(open_keys: np.ndarray, box: Box, line: int) -> None:
+    """open_keys: what the common bounds leave open, ascending."""
+    if not len(open_keys):
+        return
+    places = np.searchsorted(box.keys, open_keys)
+    filled = np.append(box.keys, NO_BOUND)[places] == open_keys
+    if not filled.all():
+        missing = int(open_keys[np.argmin(filled)])
+        raise MissingBound(missing // 2, missing % 2, line)
 
 
 def _tightest(numbers: Numbers, bounds: tuple[Bounds, ...]) -> tuple[np.ndarray, np.ndarray]:
@@ -108,9 +156,10 @@ def _tightest(numbers: Numbers, bounds: tuple[Bounds, ...]) -> tuple[np.ndarray,
     if not bounds:
         return np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int32)
     keys, ids = (np.concatenate([getattr(b, name) for b in bounds]) for name in ("keys", "ids"))
-    order = np.argsort(keys, kind="stable")
-    keys, ids = keys[order], ids[order]
-    while len(keys) > 1 and (keys[1:] == keys[:-1]).any():
+    if not (keys[1:] > keys[:-1]).all():
+        order = np.argsort(keys, kind="stable")
+        keys, ids = keys[order], ids[order]
+    while (keys[1:] == keys[:-1]).any():
         # Neighbours with one key meet in pairs; every turn halves their number.
         places = np.arange(len(keys))
         starts = np.concatenate([[True], keys[1:] != keys[:-1]])

@@ -108,12 +108,14 @@ class Numbers:
     @cached_property
     def down(self) -> np.ndarray:
         """(K,) the largest float64 <= each number."""
-        return np.where(self.sign > 0, np.nextafter(self.near, -np.inf), self.near)
+        with np.errstate(over="ignore"):  # of the largest float, where it is not taken
+            return np.where(self.sign > 0, np.nextafter(self.near, -np.inf), self.near)
 
     @cached_property
     def up(self) -> np.ndarray:
         """(K,) the smallest float64 >= each number."""
-        return np.where(self.sign < 0, np.nextafter(self.near, np.inf), self.near)
+        with np.errstate(over="ignore"):  # of the largest float, where it is not taken
+            return np.where(self.sign < 0, np.nextafter(self.near, np.inf), self.near)
 
     def exact(self, k: int) -> Fraction:
         written = self.written[k]
@@ -131,35 +133,41 @@ class Numbers:
         return result
 
 
-class NumberTable(dict[bytes, int]):
-    """Gives each distinct literal its position: `table[text]`. Raises NumberError as `nearest` does."""
+class NumberTable:
+    """Collects distinct literals, and results of arithmetic, and gives them positions."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.written: list[bytes | Fraction] = []
-        self.near: list[float] = []
+        self._known: dict[bytes, int] = {}
+        self._written: list[bytes | Fraction] = []
+        self._near: list[float] = []
 
-    def __missing__(self, text: bytes) -> int:
-        self.near.append(nearest(text))
-        self.written.append(text)
-        self[text] = position = len(self.written) - 1
-        return position
+    def positions(self, literals: Sequence[bytes]) -> np.ndarray:
+        """(k,) int32, of literals that match NUMBER. Raises NumberError where one of them is out of range."""
+        known = self._known
+        fresh = [text for text in dict.fromkeys(literals) if text not in known]
+        near = list(map(float, fresh))
+        if near and not max(map(abs, near)) < _LARGEST:
+            near = list(map(nearest, fresh))
+        known.update(zip(fresh, range(len(self._written), len(self._written) + len(fresh))))
+        self._written += fresh
+        self._near += near
+        return np.fromiter(map(known.__getitem__, literals), dtype=np.int32, count=len(literals))
 
     def add(self, value: Fraction) -> int:
-        self.near.append(float(bounded(value)))
-        self.written.append(value)
-        return len(self.written) - 1
+        self._near.append(float(bounded(value)))
+        self._written.append(value)
+        return len(self._written) - 1
 
     def freeze(self) -> Numbers:
-        return Numbers.of(self.written, self.near)
+        return Numbers.of(self._written, self._near)
 
 
 def _difference(near: float, written: bytes | Fraction) -> int:
-    # Decimals and Fractions compare without rounding; a Decimal is several times cheaper than a Fraction.
+    # A Decimal compares without rounding, and is several times cheaper than a Fraction.
     if isinstance(written, Fraction):
         return _order(Fraction(near), written)
-    number, value = Decimal(written.decode("ascii")), Decimal.from_float(near)
-    return (value > number) - (value < number)
+    number, value = Decimal(written.decode()), Decimal(near)
+    return 1 if value > number else -(value < number)
 
 
 def _order(a: Fraction, b: Fraction) -> int:

@@ -44,7 +44,8 @@ def find(path: Path) -> Path:
     for candidate in (path, packed):
         try:
             if candidate.is_dir():
-                raise PropertyError(f"{candidate} is a folder, not a query", code="V201", location=Location(str(path)), hint="give a .vnnlib or .vnnlib.gz file")
+                hint = "give a .vnnlib or .vnnlib.gz file"
+                raise PropertyError(f"{candidate} is a folder, not a query", code="V201", location=Location(str(path)), hint=hint)
             if candidate.exists():
                 return candidate
         except (OSError, ValueError) as error:
@@ -76,7 +77,8 @@ class Source:
                 # The content decides, not the name.
                 yield from self._inflate(file, first) if first[:2] == b"\x1f\x8b" else self._plain(file, first)
         except OSError as error:
-            raise PropertyError(f"the query cannot be read: {error.strerror or error}", code="V201", location=Location(self.name)) from error
+            message = f"the query cannot be read: {error.strerror or error}"
+            raise PropertyError(message, code="V201", location=Location(self.name)) from error
 
     def _take(self, file: BinaryIO) -> bytes:
         data = file.read(CHUNK)
@@ -107,7 +109,8 @@ class Source:
                 if text:
                     yield self._count(text)
                     if self.produced > _RATIO_FREE and self.produced > self.ratio * self.stored:
-                        raise self._damaged(f"the gzip data expands more than {self.ratio}-fold", "unpack the file first if it is meant to be so repetitive")
+                        hint = "unpack the file first if it is meant to be so repetitive"
+                        raise self._damaged(f"the gzip data expands more than {self.ratio}-fold", hint)
                 elif not data and not stream.eof and not (data := self._take(file)):
                     raise self._damaged("the gzip data ends too early", "copy or download the file again")
             data = stream.unused_data or self._take(file)
