@@ -21,6 +21,7 @@ from verifier.config import Settings
 from verifier.errors import PropertyError, Location
 from verifier.graph import onnx_reader
 from verifier.graph.replay import Replay, self_check
+from verifier.parallel import Workers, available_cores
 from verifier.property import vnnlib1
 from verifier.search.events import Event, Listener
 from verifier.search.outcome import Context
@@ -41,6 +42,7 @@ class Run:
     settings: Settings
     listener: Listener | None
     stop: Callable[[], bool]
+    workers: Workers
     started: float = field(default_factory=time.monotonic)
     seconds: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
@@ -68,7 +70,11 @@ def verify(network: Path, query: Path, settings: Settings, listener: Listener | 
 
     Raises ModelError, PropertyError, SelfCheckError or ConfigurationError; a refused input is never a verdict.
     """
-    run = Run(Path(network), Path(query), settings, listener, stop or (lambda: False))
+    with Workers(available_cores()) as workers:
+        return _verify(Run(Path(network), Path(query), settings, listener, stop or (lambda: False), workers))
+
+
+def _verify(run: Run) -> Verdict:
     with run.phase("read"):
         model = onnx_reader.read(run.network)
         prop = vnnlib1.read(run.query)
@@ -117,7 +123,7 @@ def _search(run: Run, model: Model, prop: Property, live: Sequence[int], replay:
     gate = Gate(replay, [prop.disjuncts[i] for i in live], _input_dtype(model))
     # 2 % of the limit, 0.2 s at most, are left for the last batch and the report.
     deadline = run.deadline - min(0.2, 0.02 * run.deadline) if run.deadline != float("inf") else run.deadline
-    context = Context(run.clock, deadline, run.stop, gate, run.report, np.random.default_rng(run.settings.search.seed))
+    context = Context(run.clock, deadline, run.stop, gate, run.report, np.random.default_rng(run.settings.search.seed), run.workers)
     with run.phase("search"):
         solved = solve(Query.of(model.graph, [prop.disjuncts[i] for i in live]), run.settings, context)
     outcome = solved.outcome
@@ -143,7 +149,7 @@ def _verdict(run: Run, model: Model, prop: Property, status: Status, reason: Rea
     if solved is not None and not status.decided:
         explanation = _explain(solved, bound) + explanation
     statistics = Statistics(dict(run.seconds), 0 if solved is None else solved.outcome.subproblems, unstable=() if solved is None else solved.unstable,
-                            peak_memory_mb=peak_memory_mb())
+                            peak_memory_mb=peak_memory_mb(), threads=run.workers.threads)
     return Verdict(status, reason, _provenance(run, model, prop, solved), bound, counterexample, None, disjuncts, statistics, tuple(run.warnings), explanation)
 
 

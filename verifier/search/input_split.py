@@ -17,7 +17,6 @@ from verifier.bounds.batch import BoxBounds, Head, Neurons, bound_boxes, make_he
 from verifier.bounds.rigorous import ErrorWeights
 from verifier.bounds.targets import Targets
 from verifier.graph.ir import Graph
-from verifier.parallel import Workers
 from verifier.search.boxes import Boxes
 from verifier.search.clipping import clip
 from verifier.search.frontier import Frontier
@@ -38,7 +37,7 @@ class Batch(NamedTuple):
     offsets: np.ndarray
 
 
-def search(graph: Graph, arrays: Arrays, weights: ErrorWeights, targets: Targets, roots: Boxes, context: Context, workers: Workers, batch_size: int) -> Outcome:
+def search(graph: Graph, arrays: Arrays, weights: ErrorWeights, targets: Targets, roots: Boxes, context: Context, batch_size: int) -> Outcome:
     """Close every box of `roots` or find a counterexample. `arrays` is float64."""
     neurons = Neurons(graph)
     on_device = weights.to(arrays)
@@ -50,7 +49,7 @@ def search(graph: Graph, arrays: Arrays, weights: ErrorWeights, targets: Targets
         if context.out_of_time():
             return Outcome(False, None, progress.nodes, frontier.worst_bound(), progress.share)
         boxes = frontier.pop(batch_size)
-        batch = _bound(graph, neurons, heads, arrays, on_device, targets, boxes, progress, workers)
+        batch = _bound(graph, neurons, heads, arrays, on_device, targets, boxes, progress, context)
         witness = _attack(graph, targets, batch, context, progress)
         if witness is not None:
             return Outcome(False, witness, progress.nodes, float(batch.bounds.max(axis=1).min()), progress.share)
@@ -64,12 +63,12 @@ def search(graph: Graph, arrays: Arrays, weights: ErrorWeights, targets: Targets
 
 
 def _bound(graph: Graph, neurons: Neurons, heads: Mapping[int, Head], arrays: Arrays, weights: ErrorWeights, targets: Targets, boxes: Boxes,
-           progress: Progress, workers: Workers) -> Batch:
+           progress: Progress, context: Context) -> Batch:
     """Bounds of a batch; boxes that are refuted are gone from the result."""
     parts = [boxes.select(slice(i, i + _CHUNK)) for i in range(0, len(boxes), _CHUNK)]
     work = lambda part: bound_boxes(neurons, heads, arrays, weights, targets.rows(graph, arrays, part.disjunct),  # noqa: E731
                                     part.lower, part.upper, part.below, part.above)
-    results = workers.map(work, parts)
+    results = context.workers.map(work, parts)
     found = BoxBounds(*(np.concatenate(field) for field in zip(*results)))
     bounds = targets.add_constant(found.lower, boxes.disjunct)
     offsets = targets.add_constant(found.offset, boxes.disjunct)

@@ -21,7 +21,6 @@ from verifier.bounds.intermediate import RootBounds
 from verifier.bounds.targets import Targets
 from verifier.graph.ir import Graph
 from verifier.operators.base import Elementwise, Lines
-from verifier.parallel import Workers
 from verifier.search.branching.lookahead import best_split
 from verifier.search.branching.scores import candidates
 from verifier.search.frontier import Frontier
@@ -155,7 +154,7 @@ class Step:
     unstable: float
 
 
-def search(tree: Tree, start: Splits, context: Context, workers: Workers, batch_size: int, schedule: Schedule, look_ahead: int) -> Outcome:
+def search(tree: Tree, start: Splits, context: Context, batch_size: int, schedule: Schedule, look_ahead: int) -> Outcome:
     """Close every subproblem of `start`, each with its next split chosen, or find a counterexample."""
     progress = Progress(context, float(len(start)))
     frontier = Frontier(start)
@@ -169,7 +168,7 @@ def search(tree: Tree, start: Splits, context: Context, workers: Workers, batch_
         if undecidable.all():
             continue
         children = parents.select(~undecidable).children()
-        step = advance(tree, children, schedule, look_ahead, context, workers)
+        step = advance(tree, children, schedule, look_ahead, context)
         progress.iteration += 1
         progress.nodes += len(children)
         progress.depth = max(progress.depth, int(children.depth.max()))
@@ -182,16 +181,16 @@ def search(tree: Tree, start: Splits, context: Context, workers: Workers, batch_
     return Outcome(stuck == 0, None, progress.nodes, 0.0, progress.share, exhausted=stuck > 0)
 
 
-def advance(tree: Tree, splits: Splits, schedule: Schedule, look_ahead: int, context: Context, workers: Workers) -> Step:
+def advance(tree: Tree, splits: Splits, schedule: Schedule, look_ahead: int, context: Context) -> Step:
     """Bound a batch and choose the next splits, in chunks on all cores."""
-    size = max(1, min(_CHUNK, -(-len(splits) // workers.threads)))
+    size = max(1, min(_CHUNK, -(-len(splits) // context.workers.threads)))
     chunks = [splits.select(slice(i, i + size)) for i in range(0, len(splits), size)]
 
     def work(chunk: Splits) -> tuple[Bounded, Splits]:
         found = bound(tree, chunk, schedule, context)
         return found, _chosen(tree, found, look_ahead)
 
-    results = workers.map(work, chunks)
+    results = context.workers.map(work, chunks)
     open_ones = Splits.concatenate([chosen for _, chosen in results])
     corners = [_corners(tree, found) for found, _ in results]
     return Step(np.concatenate([found.closed for found, _ in results]), open_ones, min(float(found.bounds.max(axis=1).min()) for found, _ in results),

@@ -8,13 +8,15 @@ from typing import Callable, NamedTuple
 import numpy as np
 
 from verifier.attack.witness import Gate, Witness
+from verifier.parallel import Workers
 from verifier.search.events import Event
 
 
 @dataclass(frozen=True, eq=False)
 class Context:
     """clock: seconds since the start; deadline on that clock; interrupted: asked once a batch; gate: confirms candidates;
-    report: progress events; rng: all randomness."""
+    report: progress events; rng: all randomness;
+    workers: the cores."""
 
     clock: Callable[[], float]
     deadline: float
@@ -22,6 +24,7 @@ class Context:
     gate: Gate
     report: Callable[[Event], None]
     rng: np.random.Generator
+    workers: Workers
 
     def out_of_time(self) -> bool:
         return self.interrupted() or self.clock() >= self.deadline

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Sequence
 
@@ -18,7 +17,6 @@ from verifier.bounds.intermediate import RootBounds, root_bounds, unstable
 from verifier.bounds.targets import Targets
 from verifier.config import Settings
 from verifier.graph.ir import Graph
-from verifier.parallel import Workers
 from verifier.search import input_split, neuron_split
 from verifier.search.boxes import Boxes
 from verifier.search.events import Event
@@ -68,10 +66,9 @@ def solve(query: Query, settings: Settings, context: Context) -> Solved:
         witness = _first_attack(query, fast, settings, context)
         if witness is not None:
             return Solved(Outcome(False, witness, 0, -np.inf, 0.0), plan, ())
-    with Workers(1 if device == "cuda" else len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1) as workers:
-        if plan.method == "input split":
-            return _by_inputs(query, exact, fast, plan, context, workers)
-        return _by_neurons(query, exact, fast, plan, settings, context, workers)
+    if plan.method == "input split":
+        return _by_inputs(query, exact, fast, plan, context)
+    return _by_neurons(query, exact, fast, plan, settings, context)
 
 
 def _device(wanted: str) -> str:
@@ -104,9 +101,9 @@ def _first_attack(query: Query, arrays: Arrays, settings: Settings, context: Con
     return None
 
 
-def _by_inputs(query: Query, exact: Arrays, fast: Arrays, plan: Plan, context: Context, workers: Workers) -> Solved:
+def _by_inputs(query: Query, exact: Arrays, fast: Arrays, plan: Plan, context: Context) -> Solved:
     """One search over the boxes of all disjuncts; they start from the bounds over the smallest box around all of them."""
-    root = root_bounds(query.graph, exact, query.lower.min(axis=0), query.upper.max(axis=0), Schedule(0), context.out_of_time, fast, workers)
+    root = root_bounds(query.graph, exact, query.lower.min(axis=0), query.upper.max(axis=0), Schedule(0), context.out_of_time, fast, context.workers)
     neurons, count = Neurons(query.graph), len(query.lower)
     flat = [np.repeat(np.concatenate([np.zeros(0), *(to_numpy(root.preactivations[p][side])[0] for p in query.graph.preactivations)])[None], count, axis=0)
             for side in (0, 1)]
@@ -115,16 +112,16 @@ def _by_inputs(query: Query, exact: Arrays, fast: Arrays, plan: Plan, context: C
     boxes = Boxes(query.lower, query.upper, *flat, np.arange(count), np.full(count, -np.inf), np.zeros(count, np.int64))
     if neurons.total and not np.isfinite(flat[0]).all():
         return Solved(Outcome(False, None, 0, -np.inf, 0.0, exhausted=True), plan, loose)
-    return Solved(input_split.search(query.graph, exact, root.weights, query.targets, boxes, context, workers, plan.batch), plan, loose)
+    return Solved(input_split.search(query.graph, exact, root.weights, query.targets, boxes, context, plan.batch), plan, loose)
 
 
-def _by_neurons(query: Query, exact: Arrays, fast: Arrays, plan: Plan, settings: Settings, context: Context, workers: Workers) -> Solved:
+def _by_neurons(query: Query, exact: Arrays, fast: Arrays, plan: Plan, settings: Settings, context: Context) -> Solved:
     """One tree for each box, one after another."""
     total, loose = Outcome(True, None, 0, np.inf, 0.0), ()
     groups = query.boxes()
     for i, group in enumerate(groups):
         share = replace(context, deadline=context.clock() + (context.deadline - context.clock()) / (len(groups) - i))
-        outcome, found = _one_tree(query, group, exact, fast, plan, settings, share, workers)
+        outcome, found = _one_tree(query, group, exact, fast, plan, settings, share)
         loose = loose or found
         total = Outcome(total.proved and outcome.proved, outcome.witness, total.subproblems + outcome.subproblems, min(total.lower_bound, outcome.lower_bound),
                         total.proved_share + outcome.proved_share / len(groups), total.exhausted or outcome.exhausted)
@@ -138,7 +135,7 @@ def replace_proved(total: Outcome, last: Outcome, all_done: bool) -> Outcome:
     return total._replace(proved=total.proved and last.proved and all_done)
 
 
-def _one_tree(query: Query, group: np.ndarray, exact: Arrays, fast: Arrays, plan: Plan, settings: Settings, context: Context, workers: Workers) -> tuple[Outcome, tuple[int, ...]]:
+def _one_tree(query: Query, group: np.ndarray, exact: Arrays, fast: Arrays, plan: Plan, settings: Settings, context: Context) -> tuple[Outcome, tuple[int, ...]]:
     lower, upper = query.lower[group[0]], query.upper[group[0]]
     start = context.clock()
     limit = start + 0.2 * (context.deadline - start)
@@ -146,9 +143,9 @@ def _one_tree(query: Query, group: np.ndarray, exact: Arrays, fast: Arrays, plan
     # Cheap bounds first: most queries that hold at the root hold by plain CROWN.
     for schedule in (Schedule(0), Schedule(settings.bounds.root_iterations)):
         if root is None:
-            root = root_bounds(query.graph, exact, lower, upper, schedule, context.out_of_time, fast, workers)
+            root = root_bounds(query.graph, exact, lower, upper, schedule, context.out_of_time, fast, context.workers)
         else:
-            root = root_bounds(query.graph, exact, lower, upper, Schedule(min(20, schedule.iterations)), lambda: context.out_of_time() or context.clock() > limit, fast, workers, root)
+            root = root_bounds(query.graph, exact, lower, upper, Schedule(min(20, schedule.iterations)), lambda: context.out_of_time() or context.clock() > limit, fast, context.workers, root)
         loose = tuple(int(to_numpy(unstable(query.graph, p, root.preactivations[p])).sum()) for p in query.graph.preactivations)
         if root.infeasible:
             return Outcome(True, None, 0, np.inf, 1.0), loose
@@ -156,7 +153,7 @@ def _one_tree(query: Query, group: np.ndarray, exact: Arrays, fast: Arrays, plan
             return Outcome(False, None, 0, -np.inf, 0.0), loose
         tree = neuron_split.Tree.of(query.graph, exact, fast, root, query.targets, lower, upper)
         splits = tree.start(group, np.full(len(group), -np.inf), _initial(tree, fast))
-        step = neuron_split.advance(tree, splits, schedule, settings.search.candidates if schedule.iterations else 1, context, workers)
+        step = neuron_split.advance(tree, splits, schedule, settings.search.candidates if schedule.iterations else 1, context)
         context.report(Event("R", context.clock(), open=len(step.open), unstable=sum(loose), lower_bound=step.lowest))
         if not len(step.open):
             return Outcome(True, None, len(group), step.lowest, 1.0), loose
@@ -164,7 +161,7 @@ def _one_tree(query: Query, group: np.ndarray, exact: Arrays, fast: Arrays, plan
         witness = neuron_split.attack(tree, step, context, Progress(context, 1.0))
         if witness is not None:
             return Outcome(False, witness, len(group), step.lowest, 0.0), loose
-    outcome = neuron_split.search(tree, step.open, context, workers, plan.batch, Schedule(settings.bounds.iterations), settings.search.candidates)
+    outcome = neuron_split.search(tree, step.open, context, plan.batch, Schedule(settings.bounds.iterations), settings.search.candidates)
     return outcome, loose
 
 
