@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verifier.errors import InternalError
+from verifier.errors import InternalError, PropertyError
 from verifier.property.disjuncts import Box, Disjunct, Property, Row
 from verifier.property.expression import Numbers
 
@@ -133,15 +133,16 @@ terms = st.dictionaries(st.integers(0, 1), coefficients), st.dictionaries(st.int
 @given(*terms, coefficients, st.data())
 def test_coefficients_never_exceed_the_exact_row(inputs: dict[int, F], outputs: dict[int, F], constant: F, data: st.DataObject) -> None:
     where = disjunct(box(("-0.7", "0.3"), ("0.1", "20")), Row(inputs, outputs, constant, True, 1), outputs=3)
+    if not where.rows[0].representable:
+        assert len(outputs) > 1
+        with pytest.raises(PropertyError):
+            where.coefficients()
+        return
     C, D, d, strict = where.coefficients()
     assert (C.shape, D.shape, d.shape, strict.tolist()) == ((1, 3), (1, 2), (1,), [True]) and (C.dtype, D.dtype, d.dtype) == (float,) * 3
-    scales = [F(float(C[0, j])) / c for j, c in outputs.items()]
-    if where.representable:
-        assert len(set(scales)) <= 1 and all(s > 0 for s in scales)
-    scale = scales[0] if scales else F(1)
-    if not where.representable:
-        assert all(abs(s - 1) <= F(1, 2**53) for s in scales)
-        return
+    scales = {F(float(C[0, j])) / c for j, c in outputs.items()} or {F(1)}
+    (scale,) = scales
+    assert F(1, 4) <= scale <= 4
     x = [data.draw(st.sampled_from(where.box.exact(i) + (sum(where.box.exact(i)) / 2,))) for i in range(2)]
     y = [data.draw(st.floats(-100, 100).map(F)) for _ in range(3)]
     exact_value = constant + sum(c * x[i] for i, c in inputs.items()) + sum(c * y[j] for j, c in outputs.items())
@@ -155,16 +156,22 @@ def test_plain_coefficients_are_left_alone() -> None:
     rows = Row({}, {0: F(-1), 1: F(1)}, F(0), False, 1), Row({0: F("0.1")}, {1: F("2.5")}, F("-0.3"), True, 2)
     where = disjunct(box(("0", "1")), *rows, outputs=2)
     C, D, d, strict = where.coefficients()
-    assert C.tolist() == [[-1, 1], [0, 2.5]] and D.tolist() == [[0], [0.1]] and strict.tolist() == [False, True] and where.representable
+    assert C.tolist() == [[-1, 1], [0, 2.5]] and D.tolist() == [[0], [0.1]] and strict.tolist() == [False, True]
     assert d[0] == 0 and F(d[1]) <= F("-0.3") and d[1] >= math.nextafter(-0.3, -1)
 
 
 def test_decimal_output_coefficients_become_exact() -> None:
     where = disjunct(box(("0", "1")), Row({}, {0: F("0.1"), 1: F("-0.7")}, F("0.3"), False, 1), outputs=2)
     C, _, d, _ = where.coefficients()
-    assert where.representable and F(C[0, 0]) * -7 == F(C[0, 1]) and 0.05 <= C[0, 0] <= 0.2 and F(d[0]) == F(C[0, 0]) * 3
-    odd = disjunct(box(("0", "1")), Row({}, {0: F("0.12345678901234567"), 1: F("0.76543210987654321")}, F(0), False, 1), outputs=2)
-    assert not odd.representable and odd.coefficients()[0].tolist() == [[0.12345678901234567, 0.76543210987654321]]
+    assert F(C[0, 0]) * -7 == F(C[0, 1]) and 0.05 <= C[0, 0] <= 0.2 and F(d[0]) == F(C[0, 0]) * 3
+    single = disjunct(box(("0", "1")), Row({}, {0: F("-0.12345678901234567")}, F(3), False, 1))
+    C, _, d, _ = single.coefficients()
+    assert F(d[0]) <= 3 / F("0.12345678901234567") * F(-C[0, 0]) and C[0, 0] in (-0.0625, -0.125, -0.25)
+    row = Row({}, {0: F("0.12345678901234567"), 1: F("0.76543210987654321")}, F(0), False, 7)
+    assert not row.representable
+    with pytest.raises(PropertyError) as caught:
+        disjunct(box(("0", "1")), row, outputs=2).coefficients()
+    assert caught.value.code == "V211" and caught.value.location.line == 7
 
 
 def test_false_constants_and_strict_ends_are_empty() -> None:

@@ -13,7 +13,7 @@ from fractions import Fraction
 import numpy as np
 
 from verifier.errors import PropertyError
-from verifier.property.disjuncts import LOWER, UPPER, Row
+from verifier.property.disjuncts import LOWER, NOT_REPRESENTABLE, UPPER, Row
 from verifier.property.dnf import Arm, Bounds
 from verifier.property.expression import NUMBER, Linear, NumberError, NumberTable, is_number, literal
 from verifier.property.tokens import Scanner, Token, shown
@@ -194,6 +194,9 @@ class Comparisons:
             true = row.holds((), ())
             self.warn(f"a comparison of constants is always {'true' if true else 'false'}", at.line)
             return Arm((), () if true else (row,), at.line)
+        if not row.representable:
+            hint = "write the coefficients with fewer digits, or as multiples of one of them"
+            raise self.scanner.error(NOT_REPRESENTABLE, "V211", at, hint)
         if outputs or len(inputs) > 1:
             return Arm((), (row,), at.line)
         (i, coefficient), = inputs.items()

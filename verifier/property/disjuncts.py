@@ -11,15 +11,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
+from math import lcm
 from typing import Any
 
 import numpy as np
 
-from verifier.errors import InternalError
+from verifier.errors import InternalError, Location, PropertyError
 from verifier.property.expression import Numbers, as_single, exact, round_down
 
 LOWER, UPPER = 0, 1
 NO_BOUND = -1
+NOT_REPRESENTABLE = "the coefficients of the outputs cannot be scaled to exact float64 numbers"
+_LARGE = Fraction(2) ** 1000
 
 
 def _none() -> np.ndarray:
@@ -49,6 +52,11 @@ class Row:
     @property
     def constant_only(self) -> bool:
         return not self.inputs and not self.outputs
+
+    @property
+    def representable(self) -> bool:
+        """float64 holds the outputs' coefficients exactly, up to one positive factor."""
+        return _factor(self) is not None
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,14 +204,16 @@ class Disjunct:
     def coefficients(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """(C (R, m), D (R, n), d (R,), strict (R,)): rows as C y + D x + d in float64.
 
-        Each row may have been multiplied by a positive number, which makes C exact where float64 can hold it (`representable`).
-        Whatever D lacks is within d for all x of the box, and d is rounded down, so that the float row never exceeds the exact
-        one (scaled) on the box where C is exact.
+        C is exact: a row is multiplied by a positive number where that is needed. What D lacks is within d for all x of the box,
+        and d is rounded down, so that the float row nowhere exceeds the exact one (scaled) on the box. Raises PropertyError V211
+        for a row that no factor makes exact: a bound on the float row would prove nothing of the exact one.
         """
         C, D = np.zeros((len(self.rows), self.outputs)), np.zeros((len(self.rows), len(self.box.base)))
         d = np.zeros(len(self.rows))
         for r, row in enumerate(self.rows):
             factor = _factor(row)
+            if factor is None:
+                raise PropertyError(NOT_REPRESENTABLE, code="V211", location=Location("query", row.line))
             for j, coefficient in row.outputs.items():
                 C[r, j] = float(factor * coefficient)
             constant = factor * row.constant
@@ -214,11 +224,6 @@ class Disjunct:
                     constant += min(lost * bound for bound in self.box.exact(i))
             d[r] = round_down(constant)
         return C, D, d, np.array([row.strict for row in self.rows], dtype=bool)
-
-    @cached_property
-    def representable(self) -> bool:
-        """The outputs' coefficients of `coefficients()` are exact, up to a positive factor a row."""
-        return all(_is_float(_factor(row) * c) for row in self.rows for c in row.outputs.values())
 
     def holds(self, x: np.ndarray, y: np.ndarray, float32_literals: bool = False) -> bool:
         """x (n,) and y (m,), floats, meet the disjunct: exactly, or with all literals rounded to float32 first.
@@ -254,19 +259,20 @@ class Property:
         return next((i for i, d in enumerate(self.disjuncts) if d.holds(x, y, float32_literals)), None)
 
 
-def _factor(row: Row) -> Fraction:
-    """A positive factor that turns the outputs' coefficients into float64 exactly, 1 where they are or where there is none."""
-    values = row.outputs.values()
+def _factor(row: Row) -> Fraction | None:
+    """A positive factor that turns the outputs' coefficients into float64 exactly, 1 where they are; None: there is none."""
+    values = list(row.outputs.values())
     if all(map(_is_float, values)):
         return Fraction(1)
-    factor = Fraction(1)
-    for value in values:
-        factor *= (value * factor).denominator
-    # A power of two keeps the size of the coefficients and changes nothing else.
-    largest = max(abs(value) for value in values)
-    factor *= Fraction(2) ** (_exponent(largest) - _exponent(largest * factor))
-    finite = abs(factor * row.constant) < Fraction(2) ** 1000 and all(abs(factor * c) < Fraction(2) ** 1000 for c in row.inputs.values())
-    return factor if finite and all(_is_float(value * factor) for value in values) else Fraction(1)
+    largest = max(map(abs, values))
+    common = lcm(*(value.denominator for value in values))
+    for candidate in (Fraction(common), 1 / largest):
+        # A power of two keeps the size of the coefficients and changes nothing else.
+        factor = candidate * Fraction(2) ** (_exponent(largest) - _exponent(largest * candidate))
+        others = (row.constant, *row.inputs.values())
+        if all(_is_float(value * factor) for value in values) and all(abs(value * factor) < _LARGE for value in others):
+            return factor
+    return None
 
 
 def _exponent(value: Fraction) -> int:
@@ -275,7 +281,7 @@ def _exponent(value: Fraction) -> int:
 
 
 def _is_float(value: Fraction) -> bool:
-    return value.denominator.bit_length() <= 1075 and exact(float(value)) == value
+    return value.denominator.bit_length() <= 1075 and abs(value) < _LARGE and exact(float(value)) == value
 
 
 def _float_type(dtype: Any) -> np.dtype:
