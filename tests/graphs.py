@@ -1,0 +1,482 @@
+"""Random graphs, boxes and points, and adapters to the bounds and searches: what the soundness tests need of the package.
+
+Signatures of `verifier.bounds` and `verifier.search` are used here and nowhere else in these tests.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from verifier.arrays import Arrays, numpy_arrays, to_numpy, torch_arrays
+from verifier.bounds import interval
+from verifier.bounds.ascent import Ascent, Schedule, initial_parameters, problem_of
+from verifier.bounds.batch import BoxBounds, Neurons, bound_boxes, make_heads
+from verifier.bounds.dual import Dual, Interval, Problem, Relaxation, evaluate, relax
+from verifier.bounds.intermediate import RootBounds, root_bounds
+from verifier.bounds.rigorous import ErrorWeights, error_weights
+from verifier.bounds.targets import Targets
+from verifier.graph.ir import Graph, Node
+from verifier.operators import affine, piecewise_linear, smooth
+from verifier.operators.base import Elementwise, Input, Lines, Operator
+from verifier.parallel import Workers
+from verifier.search import input_split, neuron_split
+from verifier.search.boxes import Boxes
+from verifier.search.outcome import Context, Outcome
+
+Bounds = tuple[np.ndarray, np.ndarray]
+
+EXACT = numpy_arrays()
+SINGLE = numpy_arrays(single=True)
+PIECEWISE = (piecewise_linear.Relu(), piecewise_linear.LeakyRelu(0.1), piecewise_linear.Abs(), piecewise_linear.Clip(-0.5, 0.75),
+             piecewise_linear.Clip(0.0, float("inf")), piecewise_linear.Clip(0.25, 0.25))
+SMOOTH = (smooth.Sigmoid(), smooth.Tanh())
+
+
+def torch64() -> Arrays:
+    return torch_arrays("cpu", single=False)
+
+
+# Graphs
+
+
+@dataclass
+class Builder:
+    """Nodes in the order of their addition; node 0 is the input."""
+
+    size: int
+    nodes: list[Node] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.nodes.append(Node(Input(), (), (self.size,)))
+
+    def add(self, operator: Operator, inputs: tuple[int, ...], shape: tuple[int, ...]) -> int:
+        self.nodes.append(Node(operator, inputs, tuple(shape)))
+        return len(self.nodes) - 1
+
+    def shape(self, node: int) -> tuple[int, ...]:
+        return self.nodes[node].shape
+
+    def linear(self, node: int, weight: np.ndarray, bias: np.ndarray | None = None) -> int:
+        weight = np.asarray(weight, dtype=float)
+        return self.add(affine.Linear(weight, None if bias is None else np.asarray(bias, dtype=float)), (node,), (*self.shape(node)[:-1], weight.shape[1]))
+
+    def apply(self, operator: Elementwise, node: int) -> int:
+        return self.add(operator, (node,), self.shape(node))
+
+    def relu(self, node: int) -> int:
+        return self.apply(piecewise_linear.Relu(), node)
+
+    def concat(self, *nodes: int) -> int:
+        """Vectors (n_i,) joined."""
+        sizes = tuple(self.nodes[n].size for n in nodes)
+        return self.add(affine.Concat(0, sizes), nodes, (sum(sizes),))
+
+    def flat(self, node: int) -> int:
+        shape = self.shape(node)
+        return node if len(shape) == 1 else self.add(affine.Reshape(shape, (self.nodes[node].size,)), (node,), (self.nodes[node].size,))
+
+    def graph(self) -> Graph:
+        """Without the nodes that the last one does not depend on, as the readers make it."""
+        live = [0]
+        wanted = {len(self.nodes) - 1}
+        for i in range(len(self.nodes) - 1, 0, -1):
+            if i in wanted:
+                live.insert(1, i)
+                wanted.update(self.nodes[i].inputs)
+        position = {old: new for new, old in enumerate(live)}
+        return Graph(tuple(replace(self.nodes[i], inputs=tuple(position[p] for p in self.nodes[i].inputs)) for i in live))
+
+
+def dense(weights: list[np.ndarray], biases: list[np.ndarray], operator: Elementwise | None = None) -> Graph:
+    """Linear layers w (n, m), b (m,) with `operator` (Relu if None) between them."""
+    b = Builder(weights[0].shape[0])
+    node = 0
+    for i, (w, c) in enumerate(zip(weights, biases)):
+        node = b.linear(node, w, c)
+        if i + 1 < len(weights):
+            node = b.apply(operator or piecewise_linear.Relu(), node)
+    return b.graph()
+
+
+def random_dense(rng: np.random.Generator, sizes: list[int], operator: Elementwise | None = None) -> Graph:
+    return dense([rng.normal(size=(n, m)) / np.sqrt(n) * 1.5 for n, m in itertools.pairwise(sizes)], [0.5 * rng.normal(size=m) for m in sizes[1:]], operator)
+
+
+def random_graph(rng: np.random.Generator, steps: int = 9, operators: tuple[Elementwise, ...] = PIECEWISE + SMOOTH) -> Graph:
+    """A graph over all operators: parallel branches, residuals, shared pre-activations, constants, nonlinear nodes on the input."""
+    b = Builder(int(rng.integers(1, 6)))
+    pool = [0]
+    for _ in range(steps):
+        # Recent nodes are picked more often, so that depth grows; old ones again, so that there are branches.
+        node = pool[-1] if rng.random() < 0.45 else int(rng.choice(pool))
+        pool += _random_step(b, rng, node, pool, operators)
+    ends = [pool[-1], *(int(n) for n in rng.choice(pool, size=int(rng.integers(0, 3))))]
+    last = b.concat(*(b.flat(n) for n in dict.fromkeys(ends)))
+    kind = rng.random()
+    if kind < 0.7:
+        last = _linear(b, rng, last, int(rng.integers(1, 4)))
+    elif kind < 0.85:
+        b.apply(operators[int(rng.integers(len(operators)))], last)
+    return b.graph()
+
+
+def _random_step(b: Builder, rng: np.random.Generator, node: int, pool: list[int], operators: tuple[Elementwise, ...]) -> list[int]:
+    kinds = {"linear": 4, "conv": 2, "scale": 1, "add": 2, "broadcast": 1, "reshape": 1, "transpose": 1, "take": 1, "concat": 1, "pad": 1,
+             "expand": 1, "sum": 1, "constant": 1, "nonlinear": 6, "shared": 1}
+    weights = np.array(list(kinds.values()), dtype=float)
+    kind = str(rng.choice(list(kinds), p=weights / weights.sum()))
+    return [n for n in _STEPS[kind](b, rng, node, pool, operators) if b.nodes[n].size <= 48]
+
+
+def _linear(b: Builder, rng: np.random.Generator, node: int, size: int) -> int:
+    n = b.shape(node)[-1]
+    return b.linear(node, rng.normal(size=(n, size)) / np.sqrt(n), rng.normal(size=size) * 0.5 if rng.random() < 0.7 else None)
+
+
+def _conv(b: Builder, rng: np.random.Generator, node: int) -> int:
+    size = b.nodes[node].size
+    groups, outputs = int(rng.integers(1, 3)), 2 * int(rng.integers(1, 3))
+    height, width = int(rng.integers(2, 5)), int(rng.integers(2, 5))
+    need = 2 * height * width
+    flat = b.flat(node)
+    if size != need:
+        flat = b.add(affine.Take(0, rng.integers(0, size, need), (size,)), (flat,), (need,))
+    shape = (1, 2, height, width)
+    image = b.add(affine.Reshape((need,), shape), (flat,), shape)
+    kernel, stride, padding = (int(rng.integers(1, 3)), int(rng.integers(1, 3))), (int(rng.integers(1, 3)), 1), tuple(int(p) for p in rng.integers(0, 2, 4))
+    dilation = (1, int(rng.integers(1, 3)))
+    spans = (padding[0] + padding[2], padding[1] + padding[3])
+    out = tuple((n + p - d * (k - 1) - 1) // s + 1 for n, p, d, k, s in zip((height, width), spans, dilation, kernel, stride))
+    if min(out) < 1:
+        return image
+    w = rng.normal(size=(outputs, 2 // groups, *kernel)) * 0.6
+    bias = rng.normal(size=outputs) * 0.3 if rng.random() < 0.7 else None
+    return b.add(affine.Conv(w, bias, shape, (1, outputs, *out), stride, padding, dilation, groups), (image,), (1, outputs, *out))
+
+
+def _scale(b: Builder, rng: np.random.Generator, node: int) -> int:
+    shape = b.shape(node)
+    part = tuple(n if rng.random() < 0.6 else 1 for n in shape)
+    scale = rng.normal(size=part) if rng.random() < 0.7 else None
+    shift = rng.normal(size=shape[-1:]) if scale is None or rng.random() < 0.6 else None
+    return b.add(affine.Scale(scale, shift), (node,), shape)
+
+
+def _add(b: Builder, rng: np.random.Generator, node: int, pool: list[int]) -> int:
+    shape = b.shape(node)
+    alike = [n for n in pool if b.shape(n) == shape]
+    count = int(rng.integers(2, 4))
+    parents = [node] + [int(rng.choice(alike)) if rng.random() < 0.6 else _linear(b, rng, node, shape[-1]) for _ in range(count - 1)]
+    return b.add(affine.Add(tuple(int(s) for s in rng.choice([1, -1], count))), tuple(parents), shape)
+
+
+def _broadcast(b: Builder, rng: np.random.Generator, node: int) -> int:
+    """x + sum(x) / n, by ReduceSum and Expand."""
+    shape = b.shape(node)
+    axes = tuple(i for i in range(len(shape)) if rng.random() < 0.6) or (0,)
+    small = tuple(1 if i in axes else n for i, n in enumerate(shape))
+    divisor = int(np.prod([shape[a] for a in axes]))
+    mean = b.add(affine.ReduceSum(axes, shape, divisor), (node,), small)
+    return b.add(affine.Add((1, -1)), (node, b.add(affine.Expand(small, shape), (mean,), shape)), shape)
+
+
+def _pad(b: Builder, rng: np.random.Generator, node: int) -> int:
+    shape = b.shape(node)
+    before, after = ([int(rng.integers(-1, 3)) if n > 2 else int(rng.integers(0, 2)) for n in shape] for _ in range(2))
+    out = tuple(n + p + q for n, p, q in zip(shape, before, after))
+    value = 0.0 if rng.random() < 0.5 else float(rng.normal())
+    return b.add(affine.Pad(tuple(before), tuple(after), shape, value), (node,), out)
+
+
+def _take(b: Builder, rng: np.random.Generator, node: int) -> int:
+    shape = b.shape(node)
+    axis, count = int(rng.integers(len(shape))), int(rng.integers(1, 5))
+    out = (*shape[:axis], count, *shape[axis + 1 :])
+    return b.add(affine.Take(axis, rng.integers(0, shape[axis], count), shape), (node,), out)
+
+
+def _reshape(b: Builder, rng: np.random.Generator, node: int) -> int:
+    shape, size = b.shape(node), b.nodes[node].size
+    divisors = [d for d in range(1, size + 1) if size % d == 0]
+    d = int(rng.choice(divisors))
+    return b.add(affine.Reshape(shape, (d, size // d)), (node,), (d, size // d))
+
+
+def _transpose(b: Builder, rng: np.random.Generator, node: int) -> int:
+    shape = b.shape(node)
+    order = tuple(int(i) for i in rng.permutation(len(shape)))
+    return b.add(affine.Transpose(order), (node,), tuple(shape[i] for i in order))
+
+
+def _expand(b: Builder, rng: np.random.Generator, node: int) -> int:
+    shape = b.shape(node)
+    out = (int(rng.integers(1, 4)), *(n if n > 1 else int(rng.integers(1, 4)) for n in shape))
+    return b.add(affine.Expand(shape, out), (node,), out)
+
+
+def _sum(b: Builder, rng: np.random.Generator, node: int) -> int:
+    shape = b.shape(node)
+    axes = tuple(i for i in range(len(shape)) if rng.random() < 0.5) or (len(shape) - 1,)
+    return b.add(affine.ReduceSum(axes, shape, int(rng.choice([1, 3]))), (node,), tuple(1 if i in axes else n for i, n in enumerate(shape)))
+
+
+def _constant(b: Builder, rng: np.random.Generator, node: int) -> list[int]:
+    shape = b.shape(node)
+    c = b.add(affine.Constant(rng.normal(size=shape)), (), shape)
+    return [c, b.add(affine.Add((1, 1)), (node, c), shape)]
+
+
+def _concat(b: Builder, rng: np.random.Generator, node: int, pool: list[int]) -> int:
+    return b.concat(b.flat(node), b.flat(int(rng.choice(pool))))
+
+
+def _shared(b: Builder, rng: np.random.Generator, node: int, operators: tuple[Elementwise, ...]) -> list[int]:
+    """Two nonlinear nodes on one pre-activation, which the next step may read as well."""
+    first, second = (operators[int(i)] for i in rng.integers(0, len(operators), 2))
+    return [node, b.apply(first, node), b.apply(second, node)]
+
+
+_STEPS = {
+    "linear": lambda b, rng, node, pool, operators: [_linear(b, rng, node, int(rng.integers(1, 7)))],
+    "conv": lambda b, rng, node, pool, operators: [_conv(b, rng, node)],
+    "scale": lambda b, rng, node, pool, operators: [_scale(b, rng, node)],
+    "add": lambda b, rng, node, pool, operators: [_add(b, rng, node, pool)],
+    "broadcast": lambda b, rng, node, pool, operators: [_broadcast(b, rng, node)],
+    "reshape": lambda b, rng, node, pool, operators: [_reshape(b, rng, node)],
+    "transpose": lambda b, rng, node, pool, operators: [_transpose(b, rng, node)],
+    "take": lambda b, rng, node, pool, operators: [_take(b, rng, node)],
+    "concat": lambda b, rng, node, pool, operators: [_concat(b, rng, node, pool)],
+    "pad": lambda b, rng, node, pool, operators: [_pad(b, rng, node)],
+    "expand": lambda b, rng, node, pool, operators: [_expand(b, rng, node)],
+    "sum": lambda b, rng, node, pool, operators: [_sum(b, rng, node)],
+    "constant": lambda b, rng, node, pool, operators: _constant(b, rng, node),
+    "nonlinear": lambda b, rng, node, pool, operators: [b.apply(operators[int(rng.integers(len(operators)))], node)],
+    "shared": lambda b, rng, node, pool, operators: _shared(b, rng, node, operators),
+}
+
+
+def has_border(graph: Graph) -> bool:
+    """Some Pad has a value, which torch does not bound yet."""
+    return any(isinstance(n.operator, affine.Pad) and n.operator.value for n in graph.nodes)
+
+
+# Boxes and points
+
+
+def random_box(rng: np.random.Generator, n: int) -> Bounds:
+    """Wide, usual, tiny and one-sided boxes, with some inputs fixed."""
+    centre = rng.normal(size=n)
+    radius = rng.uniform(0.1, 1.0, n) * float(rng.choice([1.0, 1.0, 1.0, 0.1, 1e-8, 50.0]))
+    lower, upper = centre - radius, centre + radius
+    kind = rng.random()
+    if kind < 0.15:
+        lower = np.zeros(n)
+        upper = np.abs(upper)
+    fixed = rng.random(n) < (1.0 if kind > 0.95 else 0.15)
+    return lower, np.where(fixed, lower, upper)
+
+
+def inner_box(rng: np.random.Generator, lower: np.ndarray, upper: np.ndarray) -> Bounds:
+    """A random box inside."""
+    t = np.sort(rng.random((2, len(lower))), axis=0)
+    t = np.where(rng.random(len(lower)) < 0.3, np.array([[0.0], [1.0]]), t)
+    low, high = (np.clip(lower + s * (upper - lower), lower, upper) for s in t)
+    return low, np.maximum(low, high)
+
+
+def box_points(rng: np.random.Generator, lower: np.ndarray, upper: np.ndarray, count: int = 200) -> np.ndarray:
+    """(N, n): uniform points, corners, points with some coordinates at a side, the centre."""
+    n = len(lower)
+    share = rng.random((count, n))
+    share = np.concatenate([share, np.clip(np.round(3 * share - 1), 0, 1) * (rng.random((count, n)) < 0.8) + 0 * share, np.full((1, n), 0.5)])
+    corners = np.array(list(itertools.islice(itertools.product((0.0, 1.0), repeat=n), 64)))
+    share = np.concatenate([share, corners])
+    return np.clip(lower + share * (upper - lower), lower, upper)
+
+
+def extreme_points(rng: np.random.Generator, graph: Graph, lower: np.ndarray, upper: np.ndarray, x: np.ndarray, functionals: list[tuple[int, int, float]],
+                   rounds: int = 12) -> np.ndarray:
+    """Points that push sign * value(node)[index] down: shrinking random steps from the best of x, all functionals side by side."""
+    values = flat_values(graph, x)
+    best = np.stack([x[np.argmin(sign * values[node][:, i])] for node, i, sign in functionals])
+    score = np.array([(sign * values[node][:, i]).min() for node, i, sign in functionals])
+    scale = 0.5
+    for _ in range(rounds):
+        tried = np.clip(best[:, None] + scale * (upper - lower) * rng.uniform(-1, 1, (len(best), 24, len(lower))), lower, upper)
+        values = flat_values(graph, tried.reshape(-1, len(lower)))
+        found = np.stack([(sign * values[node][:, i]).reshape(len(best), -1)[k] for k, (node, i, sign) in enumerate(functionals)])
+        at = found.argmin(axis=1)
+        better = found[np.arange(len(best)), at] < score
+        best = np.where(better[:, None], tried[np.arange(len(best)), at], best)
+        score = np.where(better, found[np.arange(len(best)), at], score)
+        scale *= 0.6
+    return best
+
+
+def flat_values(graph: Graph, x: np.ndarray) -> list[np.ndarray]:
+    """Value (N, size) of every node."""
+    return [np.asarray(v).reshape(len(x), -1) for v in graph.values(x)]
+
+
+def magnitude(values: list[np.ndarray]) -> float:
+    return 1.0 + max(float(np.abs(v).max(initial=0.0)) for v in values)
+
+
+# Adapters
+
+
+def interval_bounds(graph: Graph, arrays: Arrays, lower: np.ndarray, upper: np.ndarray, weights: ErrorWeights | None = None,
+                    known: Mapping[int, Bounds] | None = None) -> dict[int, Bounds]:
+    """Enclosure (size,) of every node below some output, by the interval pass alone."""
+    weights = (weights or error_weights(graph, lower, upper, {})).to(arrays)
+    known = {n: Interval(arrays.asarray(low[None]), arrays.asarray(high[None])) for n, (low, high) in (known or {}).items()}
+    found: dict[int, Interval] = {}
+    for node in range(len(graph.nodes)):
+        found = interval.propagate(graph.to(arrays), arrays.asarray(lower[None]), arrays.asarray(upper[None]), known, weights, node, found)
+    return {n: (to_numpy(b.lower)[0], to_numpy(b.upper)[0]) for n, b in found.items()}
+
+
+def root(graph: Graph, arrays: Arrays, lower: np.ndarray, upper: np.ndarray, iterations: int = 0, proposals: Arrays | None = None, threads: int = 1,
+         start: RootBounds | None = None) -> RootBounds:
+    with Workers(threads) as workers:
+        return root_bounds(graph, arrays, lower, upper, Schedule(iterations), lambda: False, proposals or arrays, workers, start)
+
+
+def enclosures(bounds: RootBounds) -> dict[int, Bounds]:
+    return {p: (to_numpy(b.lower)[0], to_numpy(b.upper)[0]) for p, b in bounds.preactivations.items()}
+
+
+def exact_root(graph: Graph, lower: np.ndarray, upper: np.ndarray, given: Mapping[int, Bounds]) -> RootBounds:
+    """Root bounds from given enclosures (size,)."""
+    return RootBounds({p: Interval(low[None], high[None]) for p, (low, high) in given.items()}, error_weights(graph, lower, upper, given), False)
+
+
+def row_bounds(graph: Graph, arrays: Arrays, bounds: RootBounds, rows: Mapping[int, np.ndarray], lower: np.ndarray, upper: np.ndarray,
+               slopes: Mapping[int, Bounds] | None = None, multipliers: Mapping[int, np.ndarray] | None = None, rigorous: bool = True,
+               given: Mapping[int, Bounds] | None = None) -> Dual:
+    """Dual of one box for rows node -> (S, size), in numpy. slopes: nonlinear node -> (lower, upper), each (S, size); multipliers: (S, size).
+
+    given: enclosures (size,) in place of the root's (inside them).
+    """
+    moved = graph.to(arrays)
+    known = {p: Interval(arrays.asarray(low[None]), arrays.asarray(high[None])) for p, (low, high) in (given or enclosures(bounds)).items()}
+    relaxations: dict[int, Relaxation] = {}
+    for n in graph.nonlinear:
+        lines = None if slopes is None or n not in slopes else Lines(*(arrays.asarray(s[None]) for s in slopes[n]))
+        relaxations[n] = relax(moved.nodes[n].operator, known[graph.nodes[n].inputs[0]], lines)
+    shaped = {n: arrays.asarray(r.reshape(1, len(r), *graph.nodes[n].shape)) for n, r in rows.items()}
+    problem = Problem(arrays.asarray(lower[None]), arrays.asarray(upper[None]), known, relaxations,
+                      {p: arrays.asarray(m[None]) for p, m in (multipliers or {}).items()})
+    dual = evaluate(moved, shaped, problem, bounds.weights.to(arrays) if rigorous else None)
+    return Dual(to_numpy(dual.lower)[0], to_numpy(dual.coefficients)[0], to_numpy(dual.offset)[0], {})
+
+
+def optimised_row_bounds(graph: Graph, arrays: Arrays, bounds: RootBounds, rows: Mapping[int, np.ndarray], lower: np.ndarray, upper: np.ndarray,
+                         iterations: int) -> tuple[np.ndarray, np.ndarray]:
+    """(first, best) values (S,) of the ascent over the output rows; not rigorous."""
+    moved = graph.to(arrays)
+    known = {p: Interval(arrays.asarray(b.lower), arrays.asarray(b.upper)) for p, b in bounds.preactivations.items()}
+    shaped = {n: arrays.asarray(r.reshape(1, len(r), *graph.nodes[n].shape)) for n, r in rows.items()}
+    low, high = arrays.asarray(lower[None]), arrays.asarray(upper[None])
+    start = initial_parameters(moved, graph.output, known)
+    first = evaluate(moved, shaped, problem_of(moved, low, high, known, start), None).lower
+    never = lambda value: value > np.inf  # noqa: E731
+    best, _ = Ascent(moved, shaped, low, high, known, start, {}, Schedule(iterations)).run(never, lambda: False)
+    return to_numpy(first)[0], to_numpy(best.lower)[0]
+
+
+def targets_of(outputs: np.ndarray, constant: np.ndarray | float = 0.0, inputs: np.ndarray | None = None, strict: bool = False) -> Targets:
+    """One disjunct of rows outputs (R, m), constant (R,), inputs (R, n)."""
+    count = len(outputs)
+    return Targets(np.asarray(outputs, float)[None], None if inputs is None else np.asarray(inputs, float)[None],
+                   np.broadcast_to(np.asarray(constant, float), (count,))[None].copy(), np.full((1, count), strict))
+
+
+def flat_enclosures(graph: Graph, bounds: RootBounds) -> Bounds:
+    """(total,) each."""
+    parts = [enclosures(bounds)[p] for p in graph.preactivations]
+    below, above = (np.concatenate([np.zeros(0), *(part[side] for part in parts)]) for side in (0, 1))
+    return below, above
+
+
+def box_bounds(graph: Graph, arrays: Arrays, bounds: RootBounds, targets: Targets, lower: np.ndarray, upper: np.ndarray,
+               inherited: Bounds | None = None) -> BoxBounds:
+    """`bound_boxes` over boxes (B, n) of disjunct 0; inherited: enclosures (B, total), the root's if None."""
+    neurons, count = Neurons(graph), len(lower)
+    below, above = inherited or tuple(np.repeat(b[None], count, axis=0) for b in flat_enclosures(graph, bounds))
+    weights = bounds.weights.to(arrays)
+    which = np.zeros(count, np.int64)
+    return bound_boxes(neurons, make_heads(neurons, arrays, weights), arrays, weights, targets.rows(graph, arrays, which), lower, upper, below, above)
+
+
+class NoGate:
+    """Confirms nothing."""
+
+    def first(self, x: np.ndarray, which: np.ndarray, margins: np.ndarray, most: int = 8) -> None:
+        return None
+
+    def confirm(self, x: np.ndarray, which: int) -> None:
+        return None
+
+
+class Found(Exception):
+    """A counterexample came to the gate."""
+
+
+class FloatGate:
+    """Raises Found with the point where the float64 network violates by `slack` at least."""
+
+    def __init__(self, slack: float = 0.0):
+        self.slack = slack
+
+    def first(self, x: np.ndarray, which: np.ndarray, margins: np.ndarray, most: int = 8) -> None:
+        i = int(np.argmin(margins))
+        if margins[i] <= -self.slack:
+            raise Found(x[i])
+
+
+def context(seconds: float, gate: object | None = None, workers: Workers | None = None) -> Context:
+    start = time.monotonic()
+    return Context(lambda: time.monotonic() - start, seconds, lambda: False, gate or NoGate(), lambda event: None, np.random.default_rng(0), workers or Workers(1))
+
+
+def tree(graph: Graph, bounds: RootBounds, targets: Targets, lower: np.ndarray, upper: np.ndarray, exact: Arrays = EXACT,
+         proposals: Arrays | None = None) -> neuron_split.Tree:
+    return neuron_split.Tree.of(graph, exact, proposals or exact, bounds, targets, lower, upper)
+
+
+def start_splits(t: neuron_split.Tree, disjuncts: np.ndarray | None = None) -> neuron_split.Splits:
+    which = np.zeros(1, np.int64) if disjuncts is None else disjuncts
+    known = {p: Interval(t.proposals.asarray(b.lower), t.proposals.asarray(b.upper)) for p, b in t.root.preactivations.items()}
+    parameters = initial_parameters(t.graph.to(t.proposals), t.graph.output, known)
+    return t.start(which, np.full(len(which), -np.inf), parameters)
+
+
+def search_inputs(graph: Graph, targets: Targets, lower: np.ndarray, upper: np.ndarray, seconds: float = 10.0, gate: object | None = None,
+                  arrays: Arrays = EXACT, batch: int = 32, threads: int = 1) -> Outcome:
+    """The input-split search over one box for all disjuncts."""
+    bounds = root(graph, arrays, lower, upper)
+    count = len(targets.constant)
+    flat = [np.repeat(b[None], count, axis=0) for b in flat_enclosures(graph, bounds)]
+    boxes = Boxes(np.repeat(lower[None], count, axis=0), np.repeat(upper[None], count, axis=0), *flat, np.arange(count), np.full(count, -np.inf),
+                  np.zeros(count, np.int64))
+    with Workers(threads) as workers:
+        return input_split.search(graph, arrays, bounds.weights, targets, boxes, context(seconds, gate, workers), batch)
+
+
+def search_neurons(graph: Graph, targets: Targets, lower: np.ndarray, upper: np.ndarray, seconds: float = 10.0, gate: object | None = None,
+                   exact: Arrays = EXACT, proposals: Arrays = SINGLE, iterations: int = 5, batch: int = 32, threads: int = 1, look_ahead: int = 1) -> Outcome:
+    """The neuron-split search over one box for all disjuncts."""
+    bounds = root(graph, exact, lower, upper)
+    t = tree(graph, bounds, targets, lower, upper, exact, proposals)
+    with Workers(threads) as workers:
+        ctx = context(seconds, gate, workers)
+        step = neuron_split.advance(t, start_splits(t, np.arange(len(targets.constant))), Schedule(0), 1, ctx)
+        if not len(step.open):
+            return Outcome(True, None, len(targets.constant), step.lowest, 1.0)
+        return neuron_split.search(t, step.open, ctx, batch, Schedule(iterations), look_ahead)
