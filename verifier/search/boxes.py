@@ -11,7 +11,7 @@ class Boxes:
     """B subproblems, all on the host in float64 (lists of indices in int64).
 
     lower, upper: input boxes (B, n); below, above: enclosures of all pre-activations, flat (B, total), valid in the box;
-    disjunct (B,); bound: best lower bound known for the subproblem's parent (B,); depth (B,).
+    disjunct (B,); bound: best lower bound known (B,); depth (B,); candidates: inputs to halve (B, K), -1 for none.
     """
 
     lower: np.ndarray
@@ -21,6 +21,7 @@ class Boxes:
     disjunct: np.ndarray
     bound: np.ndarray
     depth: np.ndarray
+    candidates: np.ndarray
 
     def __len__(self) -> int:
         return len(self.depth)

@@ -1,12 +1,13 @@
 """Branch and bound on the input box, for networks with few inputs that vary.
 
-A batch of boxes is bounded (every layer re-bounded), refuted boxes leave, counterexamples are tried, the rest is clipped
-with the planes of its rows and halved.
+A box waits with the inputs in which it may be halved. When its turn comes, the halves of every candidate are bounded (all
+layers re-bounded) and the best candidate is taken; its halves are known by then: refuted ones leave, counterexamples are
+tried, the rest is clipped with the planes of its rows and waits in turn.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Mapping, NamedTuple
 
 import numpy as np
@@ -18,113 +19,137 @@ from verifier.bounds.rigorous import ErrorWeights
 from verifier.bounds.targets import Targets
 from verifier.graph.ir import Graph
 from verifier.search.boxes import Boxes
+from verifier.search.branching.lookahead import best_split
 from verifier.search.clipping import clip
 from verifier.search.frontier import Frontier
 from verifier.search.outcome import Context, Outcome, Progress
 
-
 _CHUNK = 48
-"""Boxes bounded together: their rows should stay in a core's cache. Chunks of a batch run on all cores: the array
-operations release the interpreter lock."""
+"""Boxes bounded together: their rows should stay in a core's cache."""
 
 
 class Batch(NamedTuple):
-    """Bounded boxes: row bounds with constants (B, R), planes a (B, R, n), c (B, R)."""
+    """Bounded boxes: row bounds with constants (B, R), planes a (B, R, n), c (B, R); refuted (B,)."""
 
     boxes: Boxes
     bounds: np.ndarray
     planes: np.ndarray
     offsets: np.ndarray
+    refuted: np.ndarray
+
+    def select(self, index: np.ndarray) -> "Batch":
+        return Batch(self.boxes.select(index), *(a[index] for a in self[1:]))
 
 
-def search(graph: Graph, arrays: Arrays, weights: ErrorWeights, targets: Targets, roots: Boxes, context: Context, batch_size: int) -> Outcome:
-    """Close every box of `roots` or find a counterexample. `arrays` is float64."""
-    neurons = Neurons(graph)
-    on_device = weights.to(arrays)
-    heads = make_heads(neurons, arrays, on_device)
-    frontier = Frontier(roots)
-    progress = Progress(context, float(np.sum(0.5 ** roots.depth.astype(float))))
-    stuck = 0
-    while frontier.count:
-        if context.out_of_time():
-            return Outcome(False, None, progress.nodes, frontier.worst_bound(), progress.share)
-        boxes = frontier.pop(batch_size)
-        batch = _bound(graph, neurons, heads, arrays, on_device, targets, boxes, progress, context)
-        witness = _attack(graph, targets, batch, context, progress)
-        if witness is not None:
-            return Outcome(False, witness, progress.nodes, float(batch.bounds.max(axis=1).min()), progress.share)
-        batch, stuck_now = _splittable(_clipped(targets, batch, progress))
-        stuck += stuck_now
-        if len(batch.boxes):
-            frontier.push(_halves(batch))
-        unstable = np.mean(np.sum((boxes.below < 0) & (boxes.above > 0), axis=1))
-        progress.batch(frontier.count, unstable, frontier.worst_bound())
-    return Outcome(stuck == 0, None, progress.nodes, 0.0, progress.share, exhausted=stuck > 0)
+@dataclass(frozen=True, eq=False)
+class Search:
+    """What all boxes share. `arrays` is float64: bounds are accepted as they are. look_ahead: candidates a box."""
 
+    graph: Graph
+    neurons: Neurons
+    heads: Mapping[int, Head]
+    arrays: Arrays
+    weights: ErrorWeights
+    targets: Targets
+    context: Context
+    look_ahead: int
 
-def _bound(graph: Graph, neurons: Neurons, heads: Mapping[int, Head], arrays: Arrays, weights: ErrorWeights, targets: Targets, boxes: Boxes,
-           progress: Progress, context: Context) -> Batch:
-    """Bounds of a batch; boxes that are refuted are gone from the result."""
-    parts = [boxes.select(slice(i, i + _CHUNK)) for i in range(0, len(boxes), _CHUNK)]
-    work = lambda part: bound_boxes(neurons, heads, arrays, weights, targets.rows(graph, arrays, part.disjunct),  # noqa: E731
-                                    part.lower, part.upper, part.below, part.above)
-    results = context.workers.map(work, parts)
-    found = BoxBounds(*(np.concatenate(field) for field in zip(*results)))
-    bounds = targets.add_constant(found.lower, boxes.disjunct)
-    offsets = targets.add_constant(found.offset, boxes.disjunct)
-    refuted = found.infeasible | targets.refuted(bounds, boxes.disjunct)
-    progress.iteration += 1
-    progress.nodes += len(boxes)
-    progress.depth = max(progress.depth, int(boxes.depth.max()))
-    progress.closed(boxes.depth[refuted])
-    kept = replace(boxes, below=found.below, above=found.above, bound=np.maximum(boxes.bound, bounds.max(axis=1))).select(~refuted)
-    return Batch(kept, bounds[~refuted], found.coefficients[~refuted], offsets[~refuted])
+    @staticmethod
+    def of(graph: Graph, arrays: Arrays, weights: ErrorWeights, targets: Targets, context: Context, look_ahead: int) -> "Search":
+        neurons, moved = Neurons(graph), weights.to(arrays)
+        return Search(graph, neurons, make_heads(neurons, arrays, moved), arrays, moved, targets, context, look_ahead)
 
+    def run(self, roots: Boxes, batch_size: int) -> Outcome:
+        """Close every box of `roots` or find a counterexample."""
+        progress = Progress(self.context, float(len(roots)))
+        batch, stuck = self.bound(roots), 0
+        frontier: Frontier[Boxes] | None = None
+        while True:
+            progress.iteration += 1
+            progress.nodes += len(batch.boxes)
+            progress.depth = max(progress.depth, int(batch.boxes.depth.max()))
+            progress.closed(batch.boxes.depth[batch.refuted])
+            batch = batch.select(~batch.refuted)
+            witness = self._attack(batch, progress)
+            if witness is not None:
+                return Outcome(False, witness, progress.nodes, float(batch.bounds.max(axis=1).min()), progress.share)
+            waiting = self._candidates(self._clipped(batch, progress))
+            divisible = waiting.candidates[:, 0] >= 0
+            stuck += int(np.sum(~divisible))
+            frontier = frontier or Frontier(waiting.select(slice(0, 0)))
+            frontier.push(waiting.select(divisible))
+            progress.batch(frontier.count, float(np.mean(np.sum((waiting.below < 0) & (waiting.above > 0), axis=1))) if len(waiting) else 0.0, frontier.worst_bound())
+            if frontier.count == 0:
+                return Outcome(stuck == 0, None, progress.nodes, 0.0, progress.share, exhausted=stuck > 0)
+            if self.context.out_of_time():
+                return Outcome(False, None, progress.nodes, frontier.worst_bound(), progress.share)
+            batch = self._halved(frontier.pop(max(1, batch_size // (2 * self.look_ahead))))
 
-def _attack(graph: Graph, targets: Targets, batch: Batch, context: Context, progress: Progress) -> Witness | None:
-    """The corner that minimises each box's best plane, and the centre, on the real network."""
-    boxes = batch.boxes
-    if not len(boxes):
-        return None
-    best = batch.bounds.argmax(axis=1)
-    plane = batch.planes[np.arange(len(boxes)), best]
-    x = np.concatenate([np.where(plane > 0, boxes.lower, boxes.upper), 0.5 * (boxes.lower + boxes.upper)])
-    which = np.concatenate([boxes.disjunct, boxes.disjunct])
-    margins = targets.margins(x, graph.evaluate(x), which)
-    progress.attack_gap = min(progress.attack_gap, float(margins.min()))
-    return context.gate.first(x, which, margins)
+    def bound(self, boxes: Boxes) -> Batch:
+        """Bounds of boxes, in chunks on all cores."""
+        parts = [boxes.select(slice(i, i + _CHUNK)) for i in range(0, len(boxes), _CHUNK)]
 
+        def work(part: Boxes) -> BoxBounds:
+            return bound_boxes(self.neurons, self.heads, self.arrays, self.weights, self.targets.rows(self.graph, self.arrays, part.disjunct),
+                               part.lower, part.upper, part.below, part.above)
 
-def _clipped(targets: Targets, batch: Batch, progress: Progress) -> Batch:
-    boxes = batch.boxes
-    lower, upper = clip(boxes.lower, boxes.upper, batch.planes, batch.offsets, 2)
-    empty = (lower > upper).any(axis=1)
-    progress.closed(boxes.depth[empty])
-    smaller = replace(boxes, lower=lower, upper=upper).select(~empty)
-    return Batch(smaller, batch.bounds[~empty], batch.planes[~empty], batch.offsets[~empty])
+        found = BoxBounds(*(np.concatenate(field) for field in zip(*self.context.workers.map(work, parts))))
+        bounds = self.targets.add_constant(found.lower, boxes.disjunct)
+        offsets = self.targets.add_constant(found.offset, boxes.disjunct)
+        known = replace(boxes, below=found.below, above=found.above, bound=np.maximum(boxes.bound, bounds.max(axis=1)))
+        return Batch(known, bounds, found.coefficients, offsets, found.infeasible | self.targets.refuted(bounds, boxes.disjunct))
 
+    def _halved(self, boxes: Boxes) -> Batch:
+        """Both halves of every box, in the candidate whose halves have the best bounds."""
+        count, most = boxes.candidates.shape
+        owner, place = np.nonzero(boxes.candidates >= 0)
+        dimension = boxes.candidates[owner, place]
+        middle = 0.5 * boxes.lower[owner, dimension] + 0.5 * boxes.upper[owner, dimension]
+        each = boxes.select(owner)
+        left_upper, right_lower = each.upper.copy(), each.lower.copy()
+        at = np.arange(len(owner))
+        left_upper[at, dimension] = right_lower[at, dimension] = middle
+        deeper = replace(each, depth=each.depth + 1)
+        batch = self.bound(Boxes.concatenate([replace(deeper, upper=left_upper), replace(deeper, lower=right_lower)]))
+        values = np.full((count, most, 2), -np.inf)
+        # A refuted half is worth all that was needed, whatever its number says.
+        worth = np.where(batch.refuted, np.inf, batch.bounds.max(axis=1)).reshape(2, len(owner))
+        values[owner, place] = worth.T
+        index = np.full((count, most), -1)
+        index[owner, place] = at
+        chosen = index[np.arange(count), best_split(boxes.bound, values)]
+        return batch.select(np.concatenate([chosen, chosen + len(owner)]))
 
-def _splittable(batch: Batch) -> tuple[Batch, int]:
-    """Without the boxes that float64 cannot halve any more, and how many those are: they stay undecided."""
-    lower, upper = batch.boxes.lower, batch.boxes.upper
-    middle = 0.5 * lower + 0.5 * upper
-    keep = ((middle > lower) & (middle < upper)).any(axis=1)
-    return Batch(batch.boxes.select(keep), batch.bounds[keep], batch.planes[keep], batch.offsets[keep]), int(np.sum(~keep))
+    def _attack(self, batch: Batch, progress: Progress) -> Witness | None:
+        """The corner that minimises each box's best plane, and the centre, on the real network."""
+        boxes = batch.boxes
+        if not len(boxes):
+            return None
+        plane = batch.planes[np.arange(len(boxes)), batch.bounds.argmax(axis=1)]
+        x = np.concatenate([np.where(plane > 0, boxes.lower, boxes.upper), 0.5 * (boxes.lower + boxes.upper)])
+        which = np.concatenate([boxes.disjunct, boxes.disjunct])
+        margins = self.targets.margins(x, self.graph.evaluate(x), which)
+        progress.attack_gap = min(progress.attack_gap, float(margins.min()))
+        return self.context.gate.first(x, which, margins)
 
+    def _clipped(self, batch: Batch, progress: Progress) -> Batch:
+        """Boxes without the parts that some row's plane excludes; empty ones are closed."""
+        boxes = batch.boxes
+        lower, upper = clip(boxes.lower, boxes.upper, batch.planes, batch.offsets, 2)
+        empty = (lower > upper).any(axis=1)
+        progress.closed(boxes.depth[empty])
+        return batch._replace(boxes=replace(boxes, lower=lower, upper=upper)).select(~empty)
 
-def _halves(batch: Batch) -> Boxes:
-    """Two children of each box: halved in the input whose plane coefficient times width is largest."""
-    boxes = batch.boxes
-    width = boxes.upper - boxes.lower
-    score = (np.abs(batch.planes) * width[:, None]).max(axis=1)
-    middles = 0.5 * boxes.lower + 0.5 * boxes.upper
-    wide = (middles > boxes.lower) & (middles < boxes.upper)
-    # Where no plane depends on an input that can be halved, the widest side is.
-    score = np.where(wide, score, 0.0)
-    score = np.where(score.max(axis=1, keepdims=True) > 0, score, np.where(wide, width, 0.0))
-    at, dimension = np.arange(len(boxes)), score.argmax(axis=1)
-    middle = middles[at, dimension]
-    left_upper, right_lower = boxes.upper.copy(), boxes.lower.copy()
-    left_upper[at, dimension] = right_lower[at, dimension] = middle
-    depth = boxes.depth + 1
-    return Boxes.concatenate([replace(boxes, upper=left_upper, depth=depth), replace(boxes, lower=right_lower, depth=depth)])
+    def _candidates(self, batch: Batch) -> Boxes:
+        """The boxes with the inputs worth halving: largest plane coefficient times width first; none where float64 cannot halve."""
+        boxes = batch.boxes
+        width = boxes.upper - boxes.lower
+        middle = 0.5 * boxes.lower + 0.5 * boxes.upper
+        wide = (middle > boxes.lower) & (middle < boxes.upper)
+        # Inputs that no plane depends on come last, the widest first.
+        score = np.where(wide, (np.abs(batch.planes) * width[:, None]).max(axis=1, initial=0.0), -1.0)
+        score = score + np.where(wide, 1e-9 * width * (1e-300 + score.max(axis=1, keepdims=True, initial=0.0)), 0.0)
+        order = np.argsort(-score, axis=1, kind="stable")[:, : self.look_ahead]
+        best = np.take_along_axis(score, order, axis=1)
+        worth = (best >= 0) & (best >= 0.05 * best[:, :1])
+        return replace(boxes, candidates=np.where(worth, order, -1))
