@@ -28,8 +28,9 @@ from verifier.search.outcome import Context, Outcome, Progress
 from verifier.search.splits import Splits
 
 
-_CHUNK = 128
-"""Subproblems improved together on one core: their rows should stay in its cache."""
+_CHUNK_NUMBERS = 3_000_000
+"""Numbers that one array of all nodes' coefficients may hold in a chunk of subproblems: near a core's cache for small
+networks, and a bound on the time between two looks at the clock for large ones."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +65,12 @@ class Tree:
                 loose[n] = np.flatnonzero(~operator.linear(low, high)[0])
                 lines[n] = operator.lines(low[:, None], high[:, None])
         return Tree(graph, neurons, exact, proposals, root, targets, *flat, loose, lines)
+
+    @property
+    def chunk(self) -> int:
+        """Subproblems of one chunk."""
+        numbers = sum(node.size for node in self.graph.nodes) * self.targets.constant.shape[1]
+        return int(np.clip(_CHUNK_NUMBERS // numbers, 1, 128))
 
     def start(self, which: np.ndarray, bound: np.ndarray, parameters: Parameters) -> Splits:
         """One subproblem without splits for each disjunct of `which`, from slopes (B, R, size) found at the root."""
@@ -183,12 +190,12 @@ def search(tree: Tree, start: Splits, context: Context, batch_size: int, schedul
 
 def advance(tree: Tree, splits: Splits, schedule: Schedule, look_ahead: int, context: Context) -> Step:
     """Bound a batch and choose the next splits, in chunks on all cores."""
-    size = max(1, min(_CHUNK, -(-len(splits) // context.workers.threads)))
+    size = max(1, min(tree.chunk, -(-len(splits) // context.workers.threads)))
     chunks = [splits.select(slice(i, i + size)) for i in range(0, len(splits), size)]
 
     def work(chunk: Splits) -> tuple[Bounded, Splits]:
         found = bound(tree, chunk, schedule, context)
-        return found, _chosen(tree, found, look_ahead)
+        return found, _chosen(tree, found, 1 if context.out_of_time() else look_ahead)
 
     results = context.workers.map(work, chunks)
     open_ones = Splits.concatenate([chosen for _, chosen in results])
@@ -272,14 +279,19 @@ def _look_ahead(tree: Tree, splits: Splits, parent: np.ndarray, neuron: np.ndarr
     neuron, point = np.where(neuron < 0, neuron[:, :1], neuron), np.where(neuron < 0, point[:, :1], point)
     possible = neuron[:, 0] >= 0
     children = replace(repeated, choice=np.maximum(neuron, 0).reshape(-1), choice_point=point.reshape(-1)).children()
+    bounds = np.concatenate([_quick_bounds(tree, children.select(slice(i, i + 4 * tree.chunk))) for i in range(0, len(children), 4 * tree.chunk)])
+    return np.where(possible, best_split(parent, bounds.reshape(2, batch, most).transpose(1, 2, 0)), 0)
+
+
+def _quick_bounds(tree: Tree, splits: Splits) -> np.ndarray:
+    """Best row bound (B,) with the slopes as they are: a proposal, not rigorous."""
     fast, total = tree.proposals, tree.neurons.total
-    low, high = tree.enclosures(children)
+    low, high = tree.enclosures(splits)
     high = np.maximum(low, high)
     known = tree.neurons.split(fast.asarray(low[:, :total]), fast.asarray(high[:, :total]))
-    problem = problem_of(tree.graph.to(fast), fast.asarray(low[:, total:]), fast.asarray(high[:, total:]), known, tree.parameters(children, known, fast))
-    dual = evaluate(tree.graph.to(fast), tree.targets.rows(tree.graph, fast, children.disjunct), problem, None)
-    bounds = (to_numpy(dual.lower) + tree.targets.constant[children.disjunct]).max(axis=1)
-    return np.where(possible, best_split(parent, bounds.reshape(2, batch, most).transpose(1, 2, 0)), 0)
+    problem = problem_of(tree.graph.to(fast), fast.asarray(low[:, total:]), fast.asarray(high[:, total:]), known, tree.parameters(splits, known, fast))
+    dual = evaluate(tree.graph.to(fast), tree.targets.rows(tree.graph, fast, splits.disjunct), problem, None)
+    return (to_numpy(dual.lower) + tree.targets.constant[splits.disjunct]).max(axis=1)
 
 
 def _corners(tree: Tree, found: Bounded) -> np.ndarray:

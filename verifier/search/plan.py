@@ -48,5 +48,5 @@ def make_plan(graph: Graph, lower: np.ndarray, upper: np.ndarray, batch: int | N
     if neurons == 0 or (varying <= _INPUT_SPLIT_INPUTS and work <= _INPUT_SPLIT_WORK):
         count = batch or int(np.clip(2_000_000 // max(1, neurons * max(1, neurons // 8)), 16, 512))
         return Plan("input split", backend, count, f"input split in {backend} ({size})")
-    count = batch or int(np.clip(20_000_000 // max(1, sum(n.size for n in graph.nodes)), 8, 256))
+    count = batch or int(np.clip(6_000_000 // max(1, sum(n.size for n in graph.nodes)), 8, 256))
     return Plan("neuron split", backend, count, f"neuron split in {backend} ({size})")
