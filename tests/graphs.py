@@ -458,15 +458,15 @@ def start_splits(t: neuron_split.Tree, disjuncts: np.ndarray | None = None) -> n
 
 
 def search_inputs(graph: Graph, targets: Targets, lower: np.ndarray, upper: np.ndarray, seconds: float = 10.0, gate: object | None = None,
-                  arrays: Arrays = EXACT, batch: int = 32, threads: int = 1) -> Outcome:
+                  arrays: Arrays = EXACT, batch: int = 32, threads: int = 1, look_ahead: int = 2) -> Outcome:
     """The input-split search over one box for all disjuncts."""
     bounds = root(graph, arrays, lower, upper)
     count = len(targets.constant)
     flat = [np.repeat(b[None], count, axis=0) for b in flat_enclosures(graph, bounds)]
     boxes = Boxes(np.repeat(lower[None], count, axis=0), np.repeat(upper[None], count, axis=0), *flat, np.arange(count), np.full(count, -np.inf),
-                  np.zeros(count, np.int64))
+                  np.zeros(count, np.int64), np.zeros((count, 0), np.int64))
     with Workers(threads) as workers:
-        return input_split.search(graph, arrays, bounds.weights, targets, boxes, context(seconds, gate, workers), batch)
+        return input_split.Search.of(graph, arrays, bounds.weights, targets, context(seconds, gate, workers), look_ahead).run(boxes, batch)
 
 
 def search_neurons(graph: Graph, targets: Targets, lower: np.ndarray, upper: np.ndarray, seconds: float = 10.0, gate: object | None = None,
