@@ -138,19 +138,27 @@ def evaluate(graph: Graph, rows: Mapping[int, Array], problem: Problem, weights:
 
 
 def _nonlinear_step(q: Array, lines: Relaxation, constant: Array, error: Array, weight: Array | None) -> tuple[Array, Array, Array]:
-    """(nu, constant, error) after one nonlinear node; q (B, S, size). In place where it can be: this is the hot loop."""
+    """(nu, constant, error) after one nonlinear node; q (B, S, size).
+
+    max(q, 0) a + min(q, 0) b = q (a + b) / 2 + |q| (a - b) / 2: two products instead of four passes in the hot loop.
+    """
     xp = namespace(q)
-    positive = xp.maximum(q, 0.0)
-    negative = q - positive
-    constant = constant + _dot(negative, lines.intercept_upper)
-    if lines.intercept_lower is not None:
-        constant = constant + _dot(positive, lines.intercept_lower)
+    middle, half = _middle_and_half(lines.slope_lower, lines.slope_upper)
+    size = xp.abs(q)
+    below = 0.0 * lines.intercept_upper if lines.intercept_lower is None else lines.intercept_lower
+    centre, spread = _middle_and_half(below, lines.intercept_upper)
+    constant = constant + (_dot(q, centre) + _dot(size, spread))
     if weight is not None:
-        error = error + _dot(positive, weight) - _dot(negative, weight)
-    positive *= lines.slope_lower
-    negative *= lines.slope_upper
-    positive += negative
-    return positive, constant, error
+        error = error + _dot(size, weight)
+    nu = q * middle
+    size *= half
+    nu += size
+    return nu, constant, error
+
+
+def _middle_and_half(a: Array, b: Array) -> tuple[Array, Array]:
+    """((a + b) / 2, (a - b) / 2)."""
+    return 0.5 * a + 0.5 * b, 0.5 * a - 0.5 * b
 
 
 def _dot(a: Array, b: Array) -> Array:
@@ -187,9 +195,15 @@ def relaxed_point(graph: Graph, dual: Dual, rows: Mapping[int, Array], problem: 
             if n not in dual.q:
                 continue
             lines, p = problem.relaxations[n], values[node.inputs[0]]
-            below = dual.q[n] > 0
-            intercept = 0.0 if lines.intercept_lower is None else lines.intercept_lower
-            y = xp.where(below, lines.slope_lower, lines.slope_upper) * p + xp.where(below, intercept, lines.intercept_upper)
+            below = 0.0 * lines.intercept_upper if lines.intercept_lower is None else lines.intercept_lower
+            slope, slope_half = _middle_and_half(lines.slope_lower, lines.slope_upper)
+            centre, half = _middle_and_half(below, lines.intercept_upper)
+            # The line that q selects, without a masked choice (slow where the lines are broadcast).
+            y = slope_half * p
+            y += half
+            y *= xp.sign(dual.q[n])
+            y += slope * p
+            y += centre
         else:
             if any(p not in values for p in node.inputs):
                 continue

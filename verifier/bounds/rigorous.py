@@ -5,7 +5,7 @@ sum of their absolute values (Higham 2002, section 3.1). The evaluator computes 
 lam as multipliers, which is allowed; what is left is, for every node n, at most |lam_n| . E_n with
 
     affine      E_n = g_{k+2} M_n + g_{size+N} |F(0)|       M_n = |J| zmax + |F(0)|, k = terms of the operator
-    nonlinear   E_n = g_{size+N} T + g_{2 ulps + 12} T      T = max |s| + max |slope| zmax  (the intercept is at most T)
+    nonlinear   E_n = 2 g_{size+N} T + g_{2 ulps + 16} T    T = max |s| + max |slope| zmax  (the intercept is at most T)
     every node  + (consumers + 3) u zmax_n                  accumulation of lam_n from several consumers, rows and m
     input       + g_{n+N} zmax_x                            the minimum over the box
 
@@ -69,7 +69,7 @@ def error_weights(graph: Graph, lower: np.ndarray, upper: np.ndarray, preactivat
             least, greatest = op.range(low, high)
             slopes = np.maximum(*map(np.abs, op.slope_range(low, high)))
             z = np.maximum(np.abs(least), np.abs(greatest)) * (1 + 1e-6)
-            error = (gamma(node.size + adds) + gamma(2 * op.function_ulps + 12)) * (z + np.maximum(slopes, _steepest(op)) * p + op.offset_scale)
+            error = (2 * gamma(node.size + adds) + gamma(2 * op.function_ulps + 16)) * (z + np.maximum(slopes, _steepest(op)) * p + op.offset_scale)
         elif isinstance(op, Affine):
             z, offset = _affine_magnitude(op, node.size, tuple(largest[p][None].reshape(1, *graph.nodes[p].shape) for p in node.inputs))
             error = gamma(op.terms + 2) * z + gamma(node.size + adds) * offset
