@@ -23,7 +23,7 @@ NAME = rb"(?:0|[1-9][0-9]{0,8})"
 
 VARIABLE = re.compile(rb"([XY])_(" + NAME + rb")")
 _OUTPUT = re.compile(rb"\(\s*([<>]=)\s+Y_(" + NAME + rb")\s+(?:Y_(" + NAME + rb")|(" + NUMBER + rb"))\s*\)")
-_COMPARISONS = {b"<=", b">=", b"<", b">", b"=", b"==", b"!="}
+COMPARISONS = {b"<=", b">=", b"<", b">", b"=", b"==", b"!="}
 _ARITHMETIC = {b"+", b"-", b"*"}
 _UNSUPPORTED = {b"/", b"=>"}
 _WORD = re.compile(rb"[A-Za-z][A-Za-z0-9_\[\],.-]*")
@@ -61,7 +61,7 @@ class Variables:
 
 
 @dataclass(eq=False)
-class _Term:
+class Term:
     """An open arithmetic operator, comparison, or pair of operands in parentheses of their own."""
 
     kind: bytes
@@ -71,36 +71,35 @@ class _Term:
 
 @dataclass(frozen=True, eq=False)
 class Comparisons:
-    """Reads comparisons from `scanner`. Raises PropertyError V203, V207, V209, V211."""
+    """Reads comparisons from `scanner`; a subclass knows the variables. Raises PropertyError V203, V207, V209, V211."""
 
     scanner: Scanner
-    variables: Variables
     numbers: NumberTable
     warn: Callable[[str, int], None]
 
     def plain_output(self, opening: Token) -> Arm | None:
         """The commonest comparisons of outputs, at once; `opening` is the parenthesis just read. None: use `read`."""
-        match = _OUTPUT.match(self.scanner.buffer, self.scanner.position - 1)
-        if match is None:
-            return None
-        relation, left, right, number = match.groups()
-        j, k = int(left), int(right or left)
-        if not (self.variables.has(b"Y", j) and self.variables.has(b"Y", k)) or (right and j == k):
-            return None
-        try:
-            constant = literal(number) if number else _ZERO
-        except NumberError:
-            return None
-        self.scanner.position = match.end()
-        sign = _ONE if relation == b"<=" else -_ONE
-        terms = {j: sign, k: -sign} if right else {j: sign}
-        return Arm((), (Row({}, terms, -sign * constant, False, opening.line),), opening.line)
+        raise NotImplementedError
+
+    def _variable(self, token: Token) -> Linear | None:
+        """The variable that `token` names; None: it names none."""
+        raise NotImplementedError
+
+    def _undeclared(self, token: Token) -> PropertyError:
+        raise NotImplementedError
+
+    def _shown(self, kind: str, index: int) -> str:
+        """What the query calls a variable."""
+        raise NotImplementedError
 
     def read(self, head: Token, opening: Token) -> list[Arm]:
         """The comparison whose parenthesis and operator were read: one arm, or two for !=."""
-        if head.text not in _COMPARISONS:
+        if head.text not in COMPARISONS:
             raise self._unsupported(head, "a comparison, and or or")
-        stack = [_Term(head.text, opening)]
+        return self._operands(Term(head.text, opening))
+
+    def _operands(self, comparison: Term) -> list[Arm]:
+        stack = [comparison]
         while True:
             term, token = stack[-1], self.scanner.next()
             if token.text == b"(":
@@ -116,28 +115,19 @@ class Comparisons:
             else:
                 term.values.append(self._atom(token))
 
-    def _nested(self, parent: _Term, opening: Token, outermost: bool) -> _Term:
+    def _nested(self, parent: Term, opening: Token, outermost: bool) -> Term:
         head = self.scanner.next()
         if head.text in _ARITHMETIC:
-            return _Term(head.text, head)
-        if not (outermost and not parent.values and (head.text == b"(" or is_number(head.text) or VARIABLE.fullmatch(head.text))):
-            raise self._unsupported(head, "one of + - *")
-        self.scanner.back(head)
-        return _Term(b"", opening)
+            return Term(head.text, head)
+        raise self._unsupported(head, "one of + - *")
 
-    def _unpair(self, pair: _Term, comparison: _Term) -> None:
-        if len(pair.values) != 2:
-            raise self.scanner.error(f"expected two operands, found {len(pair.values)}", at=pair.at, hint="a comparison reads (<= a b)")
-        comparison.values = pair.values
-        operator = shown(comparison.kind)
-        self.warn(f"the malformed comparison ({operator} (a b)) is read as ({operator} a b)", comparison.at.line)
+    def _unpair(self, pair: Term, comparison: Term) -> None:
+        raise self.scanner.error("operands in parentheses of their own", at=pair.at)
 
     def _atom(self, token: Token) -> Linear:
-        match = VARIABLE.fullmatch(token.text)
-        if match is not None:
-            if not self.variables.has(match[1], int(match[2])):
-                raise self.scanner.error(f"{token} is not declared", "V207", token, f"add (declare-const {token} Real) before it is used")
-            return Linear({(match[1].decode(), int(match[2])): _ONE})
+        variable = self._variable(token)
+        if variable is not None:
+            return variable
         try:
             if is_number(token.text):
                 return Linear({}, literal(token.text))
@@ -146,11 +136,10 @@ class Comparisons:
         if _NOT_FINITE.fullmatch(token.text):
             raise self.scanner.error(f"{token} is not a finite decimal number", "V209", token, "write numbers like 0.5, -3 or 1e-06")
         if _WORD.match(token.text):
-            hint = f"X[0] is VNN-LIB 2; here {NAMES}" if b"[" in token.text else NAMES
-            raise self.scanner.error(f"{token} is not declared", "V207", token, hint)
+            raise self._undeclared(token)
         raise self.scanner.error(f"expected a number or a variable, found {token}", at=token)
 
-    def _combine(self, term: _Term) -> Linear:
+    def _combine(self, term: Term) -> Linear:
         if not term.values:
             raise self.scanner.error(f"({shown(term.kind)}) without operands", at=term.at)
         result, *others = term.values
@@ -165,12 +154,12 @@ class Comparisons:
 
     def _multiply(self, a: Linear, b: Linear, at: Token) -> Linear:
         if a.terms and b.terms:
-            names = " and ".join("_".join(map(str, next(iter(factor.terms)))) for factor in (a, b))
+            names = " and ".join(self._shown(*next(iter(factor.terms))) for factor in (a, b))
             message = f"a product of variables ({names}) is not supported"
             raise self.scanner.error(message, "V211", at, "only linear terms are: multiply by constants")
         return a.scale(b.constant) if not b.terms else b.scale(a.constant)
 
-    def _compare(self, term: _Term) -> list[Arm]:
+    def _compare(self, term: Term) -> list[Arm]:
         if len(term.values) != 2:
             raise self.scanner.error(f"{shown(term.kind)} takes two operands, found {len(term.values)}", at=term.at)
         left, right = term.values
@@ -207,6 +196,62 @@ class Comparisons:
         if head.text in _UNSUPPORTED or is_word(head):
             return self.scanner.error(f"the operator {head} is not supported", "V211", head, f"expected {expected}")
         return self.scanner.error(f"expected {expected}, found {head}", at=head)
+
+
+@dataclass(frozen=True, eq=False)
+class FlatComparisons(Comparisons):
+    """Those of VNN-LIB 1, about X_0.. and Y_0.."""
+
+    variables: Variables
+
+    def plain_output(self, opening: Token) -> Arm | None:
+        """The commonest comparisons of outputs, at once; `opening` is the parenthesis just read. None: use `read`."""
+        match = _OUTPUT.match(self.scanner.buffer, self.scanner.position - 1)
+        if match is None:
+            return None
+        relation, left, right, number = match.groups()
+        j, k = int(left), int(right or left)
+        if not (self.variables.has(b"Y", j) and self.variables.has(b"Y", k)) or (right and j == k):
+            return None
+        try:
+            constant = literal(number) if number else _ZERO
+        except NumberError:
+            return None
+        self.scanner.position = match.end()
+        sign = _ONE if relation == b"<=" else -_ONE
+        terms = {j: sign, k: -sign} if right else {j: sign}
+        return Arm((), (Row({}, terms, -sign * constant, False, opening.line),), opening.line)
+
+    def _variable(self, token: Token) -> Linear | None:
+        match = VARIABLE.fullmatch(token.text)
+        if match is None:
+            return None
+        if not self.variables.has(match[1], int(match[2])):
+            raise self.scanner.error(f"{token} is not declared", "V207", token, f"add (declare-const {token} Real) before it is used")
+        return Linear({(match[1].decode(), int(match[2])): _ONE})
+
+    def _undeclared(self, token: Token) -> PropertyError:
+        hint = f"X[0] is VNN-LIB 2; here {NAMES}" if b"[" in token.text else NAMES
+        return self.scanner.error(f"{token} is not declared", "V207", token, hint)
+
+    def _shown(self, kind: str, index: int) -> str:
+        return f"{kind}_{index}"
+
+    def _nested(self, parent: Term, opening: Token, outermost: bool) -> Term:
+        head = self.scanner.next()
+        if head.text in _ARITHMETIC:
+            return Term(head.text, head)
+        if not (outermost and not parent.values and (head.text == b"(" or is_number(head.text) or VARIABLE.fullmatch(head.text))):
+            raise self._unsupported(head, "one of + - *")
+        self.scanner.back(head)
+        return Term(b"", opening)
+
+    def _unpair(self, pair: Term, comparison: Term) -> None:
+        if len(pair.values) != 2:
+            raise self.scanner.error(f"expected two operands, found {len(pair.values)}", at=pair.at, hint="a comparison reads (<= a b)")
+        comparison.values = pair.values
+        operator = shown(comparison.kind)
+        self.warn(f"the malformed comparison ({operator} (a b)) is read as ({operator} a b)", comparison.at.line)
 
 
 def is_word(token: Token) -> bool:

@@ -17,7 +17,7 @@ import numpy as np
 
 from verifier.errors import Location, PropertyError
 from verifier.property.assertions import SPACE, AssertionReader, Run, misplaced, run_of
-from verifier.property.comparisons import NAME, NAMES, VARIABLE, Comparisons, Variables, is_word
+from verifier.property.comparisons import NAME, NAMES, VARIABLE, FlatComparisons, Variables, is_word
 from verifier.property.disjuncts import LOWER, UPPER, Property
 from verifier.property.dnf import Bounds, Conjunction
 from verifier.property.expression import NUMBER, NumberError
@@ -48,7 +48,7 @@ class _Reader(AssertionReader):
     def __init__(self, scanner: Scanner) -> None:
         super().__init__(scanner)
         self.variables = Variables()
-        self.comparisons = Comparisons(scanner, self.variables, self.numbers, self.warn)
+        self.comparisons = FlatComparisons(scanner, self.numbers, self.warn, self.variables)
 
     def input_name(self, index: int) -> str:
         return f"X_{index}"
