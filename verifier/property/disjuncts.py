@@ -12,12 +12,15 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 from math import lcm
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from verifier.errors import InternalError, Location, PropertyError
 from verifier.property.expression import Numbers, as_single, exact, round_down
+
+if TYPE_CHECKING:
+    from verifier.property.declarations import Declarations
 
 LOWER, UPPER = 0, 1
 NO_BOUND = -1
@@ -243,7 +246,8 @@ class Disjunct:
 class Property:
     """A query: n `inputs` X_0.., m `outputs` Y_0.. and the disjuncts of its violation region.
 
-    source: file name; sha256: of the file's bytes as stored; version: of the language; warnings: for the user.
+    source: file name; sha256: of the file's bytes as stored; version: of the language; warnings: for the user. declarations: of a
+    VNN-LIB 2 query, whose variables lie in the joint input and output.
     """
 
     inputs: int
@@ -253,6 +257,7 @@ class Property:
     sha256: str
     version: str
     warnings: tuple[str, ...]
+    declarations: Declarations | None = None
 
     def holds(self, x: np.ndarray, y: np.ndarray, float32_literals: bool = False) -> int | None:
         """Position of the first disjunct that x (n,), y (m,) meet; see `Disjunct.holds`."""

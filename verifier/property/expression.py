@@ -158,6 +158,10 @@ class NumberTable:
         self._written.append(value)
         return len(self._written) - 1
 
+    def exact(self, k: int) -> Fraction:
+        written = self._written[k]
+        return written if isinstance(written, Fraction) else exact(written)
+
     def freeze(self) -> Numbers:
         return Numbers.of(self._written, self._near)
 
