@@ -6,19 +6,19 @@ import platform
 import resource
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from verifier import __version__
 from verifier.attack.witness import Gate, Witness
 from verifier.config import Settings
-from verifier.errors import PropertyError, Location
+from verifier.errors import Location, PropertyError
 from verifier.graph import onnx_reader
 from verifier.graph.replay import Replay, self_check
 from verifier.parallel import Workers, available_cores
@@ -118,7 +118,8 @@ def _input_dtype(model: Model) -> np.dtype:
 
 
 def _search(run: Run, model: Model, prop: Property, live: Sequence[int], replay: Replay) -> Verdict:
-    from verifier.search.solve import Query, solve
+    from verifier.search.query import Query
+    from verifier.search.solve import solve
 
     gate = Gate(replay, [prop.disjuncts[i] for i in live], _input_dtype(model))
     # 2 % of the limit, 0.2 s at most, are left for the last batch and the report.

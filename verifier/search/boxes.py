@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+
 import numpy as np
 
 
@@ -26,12 +27,12 @@ class Boxes:
     def __len__(self) -> int:
         return len(self.depth)
 
-    def select(self, index: np.ndarray | slice) -> "Boxes":
+    def select(self, index: np.ndarray | slice) -> Boxes:
         """Rows by index, mask or slice."""
         return Boxes(*(getattr(self, f.name)[index] for f in fields(self)))
 
     @staticmethod
-    def concatenate(parts: "list[Boxes]") -> "Boxes":
+    def concatenate(parts: list[Boxes]) -> Boxes:
         return parts[0] if len(parts) == 1 else Boxes(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Boxes)))
 
     def nbytes(self) -> int:

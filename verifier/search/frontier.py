@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Generic, Protocol, Self, Sequence, TypeVar
+from collections.abc import Sequence
+from typing import Generic, Protocol, Self, TypeVar
 
 import numpy as np
 

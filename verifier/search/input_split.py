@@ -7,12 +7,14 @@ tried, the rest is clipped with the planes of its rows and waits in turn.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Mapping, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from verifier.arrays import Arrays
+from verifier.attack.gradient import descend
 from verifier.attack.witness import Witness
 from verifier.bounds.batch import BoxBounds, Head, Neurons, bound_boxes, make_heads
 from verifier.bounds.rigorous import ErrorWeights
@@ -23,9 +25,12 @@ from verifier.search.branching.lookahead import best_split
 from verifier.search.clipping import clip
 from verifier.search.frontier import Frontier
 from verifier.search.outcome import Context, Outcome, Progress
+from verifier.search.query import Query
 
 _CHUNK = 48
 """Boxes bounded together: their rows should stay in a core's cache."""
+_POLISHED = 8
+"""Points of a batch from which a few steps of gradient descent are tried."""
 
 
 class Batch(NamedTuple):
@@ -37,27 +42,32 @@ class Batch(NamedTuple):
     offsets: np.ndarray
     refuted: np.ndarray
 
-    def select(self, index: np.ndarray) -> "Batch":
+    def select(self, index: np.ndarray) -> Batch:
         return Batch(self.boxes.select(index), *(a[index] for a in self[1:]))
 
 
 @dataclass(frozen=True, eq=False)
 class Search:
-    """What all boxes share. `arrays` is float64: bounds are accepted as they are. look_ahead: candidates a box."""
+    """What all boxes share. `arrays` is float64: bounds are accepted as they are; `fast` serves the attack. lower, upper (K, n):
+    whole boxes of the disjuncts. look_ahead: candidates a box."""
 
     graph: Graph
     neurons: Neurons
     heads: Mapping[int, Head]
     arrays: Arrays
+    fast: Arrays
     weights: ErrorWeights
     targets: Targets
+    lower: np.ndarray
+    upper: np.ndarray
     context: Context
     look_ahead: int
 
     @staticmethod
-    def of(graph: Graph, arrays: Arrays, weights: ErrorWeights, targets: Targets, context: Context, look_ahead: int) -> "Search":
-        neurons, moved = Neurons(graph), weights.to(arrays)
-        return Search(graph, neurons, make_heads(neurons, arrays, moved), arrays, moved, targets, context, look_ahead)
+    def of(query: Query, arrays: Arrays, fast: Arrays, weights: ErrorWeights, context: Context, look_ahead: int) -> Search:
+        neurons, moved = Neurons(query.graph), weights.to(arrays)
+        heads = make_heads(neurons, arrays, moved)
+        return Search(query.graph, neurons, heads, arrays, fast, moved, query.targets, query.lower, query.upper, context, look_ahead)
 
     def run(self, roots: Boxes, batch_size: int) -> Outcome:
         """Close every box of `roots` or find a counterexample."""
@@ -129,6 +139,11 @@ class Search:
         x = np.concatenate([np.where(plane > 0, boxes.lower, boxes.upper), 0.5 * (boxes.lower + boxes.upper)])
         which = np.concatenate([boxes.disjunct, boxes.disjunct])
         margins = self.targets.margins(x, self.graph.evaluate(x), which)
+        best = np.argsort(margins, kind="stable")[:_POLISHED]
+        lower, upper = self.lower[which[best]], self.upper[which[best]]
+        polished = descend(self.graph, self.fast, self.targets, x[best], which[best], lower, upper, 10, self.context.out_of_time)
+        x, which = np.concatenate([polished.x, x[best]]), np.concatenate([polished.which, which[best]])
+        margins = np.concatenate([polished.margin, margins[best]])
         progress.attack_gap = min(progress.attack_gap, float(margins.min()))
         return self.context.gate.first(x, which, margins)
 

@@ -7,12 +7,13 @@ that looks refuted is evaluated once more by the rigorous float64 rule, and only
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Mapping
 
 import numpy as np
 
 from verifier.arrays import Array, Arrays, to_numpy
+from verifier.attack.gradient import descend
 from verifier.attack.witness import Witness
 from verifier.bounds.ascent import Ascent, Parameters, Schedule, problem_of
 from verifier.bounds.batch import Neurons
@@ -27,10 +28,13 @@ from verifier.search.frontier import Frontier
 from verifier.search.outcome import Context, Outcome, Progress
 from verifier.search.splits import Splits
 
-
 _CHUNK_NUMBERS = 3_000_000
 """Numbers that one array of all nodes' coefficients may hold in a chunk of subproblems: near a core's cache for small
 networks, and a bound on the time between two looks at the clock for large ones."""
+
+
+_POLISHED = 8
+"""Points of a batch from which a few steps of gradient descent are tried."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +57,7 @@ class Tree:
     lines: Mapping[int, Lines]
 
     @staticmethod
-    def of(graph: Graph, exact: Arrays, proposals: Arrays, root: RootBounds, targets: Targets, lower: np.ndarray, upper: np.ndarray) -> "Tree":
+    def of(graph: Graph, exact: Arrays, proposals: Arrays, root: RootBounds, targets: Targets, lower: np.ndarray, upper: np.ndarray) -> Tree:
         neurons = Neurons(graph)
         flat = [np.concatenate([*(to_numpy(root.preactivations[p][side])[0] for p in graph.preactivations), box])
                 for side, box in ((0, lower), (1, upper))]
@@ -304,14 +308,18 @@ def _corners(tree: Tree, found: Bounded) -> np.ndarray:
 
 
 def attack(tree: Tree, step: Step, context: Context, progress: Progress) -> Witness | None:
-    """The relaxed minimisers of the open subproblems, on the real network."""
+    """The relaxed minimisers of the open subproblems on the real network, the best ones after a few steps of descent."""
     if not len(step.points):
         return None
-    fast = tree.proposals
+    fast, total = tree.proposals, tree.neurons.total
     y = to_numpy(tree.graph.to(fast).evaluate(fast.asarray(step.points))).astype(np.float64)
     margins = tree.targets.margins(step.points, y, step.which)
+    best = np.argsort(margins, kind="stable")[:_POLISHED]
+    x, which = step.points[best], step.which[best]
+    polished = descend(tree.graph, fast, tree.targets, x, which, tree.below[total:], tree.above[total:], 10, context.out_of_time)
+    x, which, margins = (np.concatenate(pair) for pair in zip((polished.x, polished.which, polished.margin), (x, which, margins[best])))
     progress.attack_gap = min(progress.attack_gap, float(margins.min()))
-    return context.gate.first(step.points, step.which, margins, most=2)
+    return context.gate.first(x, which, margins, most=4)
 
 
 def _unstable_count(tree: Tree, found: Bounded) -> float:

@@ -4,29 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Sequence
 
 import numpy as np
 
 from verifier.arrays import Arrays, numpy_arrays, to_numpy, torch_arrays
 from verifier.attack import gradient
 from verifier.attack.witness import Witness
-from verifier.bounds.ascent import Ascent, Schedule, initial_parameters, problem_of
+from verifier.bounds.ascent import Schedule, initial_parameters
 from verifier.bounds.batch import Neurons
-from verifier.bounds.dual import evaluate
 from verifier.bounds.intermediate import RootBounds, root_bounds, unstable
-from verifier.bounds.targets import Targets
 from verifier.config import Settings
-from verifier.graph.ir import Graph
 from verifier.search import input_split, neuron_split
 from verifier.search.boxes import Boxes
 from verifier.search.events import Event
 from verifier.search.outcome import Context, Outcome, Progress
 from verifier.search.plan import Plan, make_plan
-
-if TYPE_CHECKING:
-    from verifier.property.disjuncts import Disjunct
-
+from verifier.search.query import Query
 
 _LOOK_AHEAD_INPUTS = 2
 """Inputs of a box whose halves are bounded before one is chosen. On ACAS Xu 4_9 prop_1: 1,100 boxes instead of over 20,000."""
@@ -34,27 +27,6 @@ _LOOK_AHEAD_INPUTS = 2
 
 _ATTACK_NUMBERS = 8_000_000
 """Numbers that the values of all nodes may hold while points are attacked together."""
-
-
-@dataclass(frozen=True, eq=False)
-class Query:
-    """The disjuncts to decide: each has rows and a non-empty box. lower, upper (K, n)."""
-
-    graph: Graph
-    targets: Targets
-    lower: np.ndarray
-    upper: np.ndarray
-
-    @staticmethod
-    def of(graph: Graph, disjuncts: "Sequence[Disjunct]") -> "Query":
-        return Query(graph, Targets.of(disjuncts), np.stack([d.lower for d in disjuncts]), np.stack([d.upper for d in disjuncts]))
-
-    def boxes(self) -> list[np.ndarray]:
-        """Disjuncts grouped by equal boxes."""
-        groups: dict[bytes, list[int]] = {}
-        for k in range(len(self.lower)):
-            groups.setdefault(self.lower[k].tobytes() + self.upper[k].tobytes(), []).append(k)
-        return [np.array(g) for g in groups.values()]
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +102,7 @@ def _by_inputs(query: Query, exact: Arrays, fast: Arrays, plan: Plan, context: C
     boxes = Boxes(query.lower, query.upper, *flat, np.arange(count), np.full(count, -np.inf), np.zeros(count, np.int64), np.zeros((count, 0), np.int64))
     if neurons.total and not np.isfinite(flat[0]).all():
         return Solved(Outcome(False, None, 0, -np.inf, 0.0, exhausted=True), plan, loose)
-    search = input_split.Search.of(query.graph, exact, root.weights, query.targets, context, _LOOK_AHEAD_INPUTS)
+    search = input_split.Search.of(query, exact, fast, root.weights, context, _LOOK_AHEAD_INPUTS)
     return Solved(search.run(boxes, plan.batch), plan, loose)
 
 

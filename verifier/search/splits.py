@@ -34,11 +34,11 @@ class Splits:
     def __len__(self) -> int:
         return len(self.depth)
 
-    def select(self, index: np.ndarray | slice) -> "Splits":
+    def select(self, index: np.ndarray | slice) -> Splits:
         parts = {f.name: getattr(self, f.name) for f in fields(self)}
         return Splits(**{k: {n: a[index] for n, a in v.items()} if isinstance(v, dict) else v[index] for k, v in parts.items()})
 
-    def widened(self, width: int) -> "Splits":
+    def widened(self, width: int) -> Splits:
         """The same with room for `width` splits."""
         extra = width - self.neuron.shape[1]
         if extra <= 0:
@@ -47,7 +47,7 @@ class Splits:
         return replace(self, neuron=pad(self.neuron), side=pad(self.side), point=pad(self.point), multiplier=pad(self.multiplier))
 
     @staticmethod
-    def concatenate(parts: "list[Splits]") -> "Splits":
+    def concatenate(parts: list[Splits]) -> Splits:
         if len(parts) == 1:
             return parts[0]
         width = max(p.neuron.shape[1] for p in parts)
@@ -56,7 +56,7 @@ class Splits:
         slopes = {n: np.concatenate([p.slopes[n] for p in parts]) for n in parts[0].slopes}
         return Splits(**{f.name: slopes if f.name == "slopes" else join(f.name) for f in fields(Splits)})
 
-    def children(self) -> "Splits":
+    def children(self) -> Splits:
         """Both halves of every subproblem at its choice: the first B at or above the point, the last B at or below."""
         used = int(self.depth.max()) + 1
         wide = self.widened(used)
