@@ -25,6 +25,7 @@ _INTEGERS = re.compile(rb"\s*(?:[0-9]{1,9}\s*(?:,\s*[0-9]{1,9}\s*)*)?")
 _STRING = re.compile(rb'"([^"\n]{0,4096})"')
 _RELATIONS = (b"equal-to", b"isomorphic-to")
 _KINDS: dict[bytes, Kind] = {b"declare-input": "input", b"declare-hidden": "hidden", b"declare-output": "output"}
+_NEEDED: tuple[Kind, ...] = ("input", "output")
 _RANK: dict[Kind, int] = {"input": 0, "hidden": 1, "output": 2}
 _TYPES = (REAL_TYPE, *FLOAT_TYPES, *INTEGER_TYPES)
 
@@ -33,7 +34,7 @@ class Element(NamedTuple):
     """One number of a variable: kind "X" and its place among the declared inputs, or "Y" and its place in the joint output."""
 
     kind: str
-    index: int
+    place: int
     variable: Variable
 
 
@@ -54,7 +55,8 @@ class Symbols:
     def network(self) -> None:
         """The rest of a statement whose `(declare-network` was read."""
         name = self._name("a network")
-        relation, variables, names = {b"equal-to": b"", b"isomorphic-to": b""}, [], {name.text}
+        relation, names = {b"equal-to": b"", b"isomorphic-to": b""}, {name.text}
+        variables: list[Variable] = []
         while (token := self.scanner.next()).text != b")":
             if token.text != b"(":
                 raise self.scanner.error(f"expected a declaration, found {token}", at=token)
@@ -70,8 +72,8 @@ class Symbols:
                 hint = "expected equal-to, isomorphic-to, declare-input, declare-hidden or declare-output"
                 raise self.scanner.error(f"{head} is no declaration", "V203", head, hint)
         network = Network(name.text.decode(), relation[b"equal-to"].decode(), relation[b"isomorphic-to"].decode(), tuple(variables))
-        for kind in ("input", "output"):
-            if not network.of(kind):  # type: ignore[arg-type]
+        for kind in _NEEDED:
+            if not network.of(kind):
                 raise self.scanner.error(f"the network {name} declares no {kind}", "V206", name, f"add (declare-{kind} ...)")
         self._check_relation(network, name)
         self._check_real(network, name)
@@ -234,9 +236,13 @@ class Symbols:
         shape = ",".join(map(str, variable.shape))
         return self.scanner.error(f"{token} {what}", "V208", token, f"{variable.name} has the shape [{shape}], counted from 0")
 
+    def at(self, kind: str, index: int) -> Variable:
+        """The variable that an element belongs to."""
+        return self._ordered[kind][bisect_right(self._offsets[kind], index) - 1]
+
     def shown(self, kind: str, index: int) -> str:
         """What the query calls an element."""
-        variable = self._ordered[kind][bisect_right(self._offsets[kind], index) - 1]
+        variable = self.at(kind, index)
         rest, indices = index - variable.offset, []
         for stride in variable.strides:
             indices.append(str(rest // stride))

@@ -138,3 +138,19 @@ def _implied(rows: Iterable[Row], known: dict[int, Fraction]) -> Iterator[tuple[
                 yield key, bounded(-others / coefficient)
             except NumberError:
                 continue
+
+
+def lacking(common: Arm, arms: list[Arm], inputs: int) -> np.ndarray:
+    """Keys 2 * input + side (k,) that some arm leaves without a bound."""
+    present = np.zeros(2 * inputs, dtype=bool)
+    for bounds in common.bounds:
+        present[bounds.keys] = True
+    lacks = np.zeros(2 * inputs, dtype=bool)
+    if present.all():
+        return np.flatnonzero(lacks)
+    for arm in arms:
+        here = present.copy()
+        for bounds in arm.bounds:
+            here[bounds.keys] = True
+        lacks |= ~here
+    return np.flatnonzero(lacks)

@@ -87,11 +87,11 @@ class _Comparisons(Comparisons):
             return None  # met again, and given its place, token by token
         if a is None or a.kind != "Y":
             return None
-        if b is not None and (b.kind != "Y" or b.variable.dtype != a.variable.dtype or b.index == a.index):
+        if b is not None and (b.kind != "Y" or b.variable.dtype != a.variable.dtype or b.place == a.place):
             return None
         self.scanner.position = match.end()
         sign = _ONE if relation[:1] == b"<" else -_ONE
-        terms = {a.index: sign} if b is None else {a.index: sign, b.index: -sign}
+        terms = {a.place: sign} if b is None else {a.place: sign, b.place: -sign}
         return Arm((), (Row({}, terms, -sign * constant, len(relation) == 1, opening.line),), opening.line)
 
     def read(self, head: Token, opening: Token) -> list[Arm]:
@@ -113,7 +113,7 @@ class _Comparisons(Comparisons):
         if element is None:
             return None
         self._check_type(element, token)
-        return Linear({(element.kind, element.index): _ONE})
+        return Linear({(element.kind, element.place): _ONE})
 
     def _check_type(self, element: Element, token: Token) -> None:
         dtype = element.variable.dtype
@@ -163,6 +163,7 @@ class _Reader(AssertionReader):
         common, arms = ties.with_implied_bounds(self.numbers, common, arms, inputs)
         first = np.unique(sources, return_index=True)[1]
         self._name_of = lambda index: self.symbols.shown("X", int(first[index]))
+        common = self._with_type_bounds(common, ties.lacking(common, arms, inputs), first)
         disjuncts = self.build(common, arms, inputs, outputs)
         declarations = Declarations(tuple(self.symbols.networks.values()), sources)
         warnings = self.all_warnings(disjuncts)
@@ -175,6 +176,17 @@ class _Reader(AssertionReader):
             return sources, common, arms
         substitution = ties.Substitution(sources, self.numbers)
         return sources, substitution.arm(common), [substitution.arm(arm) for arm in arms]
+
+    def _with_type_bounds(self, common: Arm, keys: np.ndarray, first: np.ndarray) -> Arm:
+        """The largest finite float32 bounds the inputs of that type that have no other bound; first: a declared input for each."""
+        single = [int(key) for key in keys if self.symbols.at("X", int(first[key // 2])).dtype == "float32"]
+        if not single:
+            return common
+        names = ", ".join(dict.fromkeys(self.input_name(key // 2) for key in single[:4])) + (", ..." if len(single) > 4 else "")
+        self.warnings[f"inputs without bounds, such as {names}, are taken to be finite float32 numbers"] = []
+        largest = Fraction(float(np.finfo(np.float32).max))
+        new = Bounds.of(single, [self.numbers.add(-largest if key % 2 == LOWER else largest) for key in single])
+        return Arm((*common.bounds, new), common.rows, common.line)
 
     # Runs
 
