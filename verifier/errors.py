@@ -6,6 +6,7 @@
     +-- PropertyError        V2xx  the property cannot be read or does not fit        exit 2
     +-- ConfigurationError   V3xx  a setting is unknown or out of range               exit 2
     +-- SelfCheckError       V4xx  own evaluation and onnxruntime disagree            exit 4
+    +-- StorageError         V5xx  results cannot be written, such as on a full disk  exit 4
     +-- InternalError        V9xx  a broken invariant: please report                  exit 4
 """
 
@@ -69,6 +70,11 @@ class ConfigurationError(VerifierError):
 class SelfCheckError(VerifierError):
     exit_status = 4
     default_code = "V401"
+
+
+class StorageError(VerifierError):
+    exit_status = 4
+    default_code = "V501"
 
 
 class InternalError(VerifierError):

@@ -16,6 +16,7 @@ from verifier.errors import VerifierError
 COMMANDS = {
     "verify": "Decide whether a network has a property.",
     "inspect": "Show the operators, shapes and layers of a network.",
+    "bench": "Run suites of queries, and compare runs.",
     "completion": "Print the completion script of a shell.",
 }
 """Command -> its line in `--help`; command C is `verifier.cli.C:command`."""

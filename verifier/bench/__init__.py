@@ -1,0 +1,1 @@
+"""Suites of queries in the form of VNN-COMP: run, store, score and compare."""
