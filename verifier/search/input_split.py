@@ -23,6 +23,7 @@ from verifier.graph.ir import Graph
 from verifier.search.boxes import Boxes
 from verifier.search.branching.lookahead import best_split
 from verifier.search.clipping import clip
+from verifier.search.conjunction import refuted_together
 from verifier.search.frontier import Frontier
 from verifier.search.outcome import Context, Outcome, Progress
 from verifier.search.query import Query
@@ -107,7 +108,10 @@ class Search:
         bounds = self.targets.add_constant(found.lower, boxes.disjunct)
         offsets = self.targets.add_constant(found.offset, boxes.disjunct)
         known = replace(boxes, below=found.below, above=found.above, bound=np.maximum(boxes.bound, bounds.max(axis=1)))
-        return Batch(known, bounds, found.coefficients, offsets, found.infeasible | self.targets.refuted(bounds, boxes.disjunct))
+        refuted = found.infeasible | self.targets.refuted(bounds, boxes.disjunct)
+        rest = np.flatnonzero(~refuted)
+        refuted[rest] = refuted_together(boxes.lower[rest], boxes.upper[rest], found.coefficients[rest], offsets[rest])
+        return Batch(known, bounds, found.coefficients, offsets, refuted)
 
     def _halved(self, boxes: Boxes) -> Batch:
         """Both halves of every box, in the candidate whose halves have the best bounds."""
