@@ -186,7 +186,7 @@ def replay(path: Path, network: Network, query: Query, x: np.ndarray) -> float:
     return max(min(float(row @ y + constant) for row, constant in arm) for arm in query.arms)
 
 
-def attack(network: Network, query: Query, restarts: int = 64, steps: int = 150) -> tuple[float, np.ndarray]:
+def attack(network: Network, query: Query, restarts: int = 24, steps: int = 80) -> tuple[float, np.ndarray]:
     """Projected signed gradient ascent an arm, from random points of the box; the best value found and its point."""
     generator = torch.Generator().manual_seed(1)
     low, high = (torch.tensor([float(v) for v in side], dtype=torch.float64) for side in (query.lower, query.upper))
@@ -479,6 +479,13 @@ def row_of(name: str, seconds: float) -> dict[str, str]:
     return dict(zip(COLUMNS, row))
 
 
+def write(table: Path, rows: list[dict[str, str]]) -> None:
+    with table.open("w", newline="", encoding="ascii") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="Confirm the verdicts of the properties and write expected.csv.")
     parser.add_argument("properties", nargs="*", help="names such as dense_sample0_radius48; all if none is named")
@@ -494,10 +501,7 @@ def main() -> int:
     for name in arguments.properties or names:
         known[name] = row_of(name, arguments.seconds)
         print(name, known[name]["verdict"], known[name]["reason"], file=sys.stderr, flush=True)
-    with table.open("w", newline="", encoding="ascii") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(known[name] for name in names if name in known)
+        write(table, [known[name] for name in names if name in known])
     return int(any(row["verdict"] == "?" for row in known.values()))
 
 

@@ -217,9 +217,62 @@ class Robust:
     radius: int
 
 
-PROPERTIES: dict[str, list[Robust]] = {
+@dataclass(frozen=True)
+class Patch:
+    """The digit of held-out sample `sample` stays the answer whatever the size x size pixels from (top, left) are; the others are fixed."""
+
+    sample: int
+    top: int
+    left: int
+    size: int
+
+
+@dataclass(frozen=True)
+class Region:
+    """All states between `lower` and `upper`, in the units of LOWEST, meet `claim`; `violation` is its negation."""
+
+    title: str
+    lower: list[float]
+    upper: list[float]
+    claim: str
+    violation: list[list[str]]
+
+
+AWAY = [6000, 1.8, 1.4, 50, 50], [8000, 2.6, 2.0, 150, 150]
+AWAY_WIDE = [6000, 1.6, 1.2, 50, 50], [8000, 2.8, 2.2, 250, 250]
+HEAD_ON = [1500, -0.1, 2.8, 100, 100], [3000, 0.1, 3.1, 200, 200]
+OVERTAKEN = [500, -0.2, -0.2, 200, 50], [3000, 0.2, 0.2, 250, 120]
+KEEP_COURSE = [[f"(<= Y_{j} Y_0)"] for j in range(1, 5)]
+NOT_KEEP_COURSE = [[f"(<= Y_0 Y_{j})" for j in range(1, 5)]]
+
+PROPERTIES: dict[str, list[Robust | Patch | Region]] = {
     "tiny": [Robust(1, 32), Robust(2, 32), Robust(2, 48), Robust(0, 32), Robust(5, 24)],
-    "dense": [Robust(0, 48), Robust(1, 32), Robust(2, 56), Robust(5, 40), Robust(13, 44), Robust(2, 96), Robust(10, 48)],
+    "dense": [
+        *(Robust(0, 48), Robust(1, 32), Robust(2, 56), Robust(5, 40), Robust(13, 44), Robust(2, 60)),
+        *(Robust(2, 96), Robust(10, 48), Robust(5, 56)),
+    ],
+    "convolutional": [
+        *(Robust(0, 32), Robust(2, 32), Robust(2, 44), Robust(10, 44), Robust(13, 48), Patch(9, 5, 5, 2)),
+        *(Robust(2, 64), Robust(13, 80), Patch(10, 5, 5, 4)),
+    ],
+    "residual": [
+        *(Robust(1, 24), Robust(0, 16), Robust(2, 28), Robust(10, 24), Robust(5, 24)),
+        *(Robust(2, 64), Robust(5, 80), Robust(10, 52)),
+    ],
+    "smooth": [
+        *(Robust(0, 32), Robust(2, 16), Robust(2, 36), Robust(5, 32), Robust(13, 44), Patch(9, 5, 5, 2)),
+        *(Robust(2, 64), Robust(10, 64), Patch(10, 5, 5, 4)),
+    ],
+    "avoidance": [
+        Region("away_cost", *AWAY, "keeping course costs less than 0.3", [["(>= Y_0 0.3)"]]),
+        Region("away_keep", *AWAY, "keeping course is advised", KEEP_COURSE),
+        Region("away_range", *AWAY_WIDE, "keeping course costs between -0.1 and 0.1", [["(>= Y_0 0.1)"], ["(<= Y_0 -0.1)"]]),
+        Region("away_wide", *AWAY_WIDE, "keeping course is advised", KEEP_COURSE),
+        Region("headon_cost", *HEAD_ON, "keeping course costs more than 0.2", [["(<= Y_0 0.2)"]]),
+        Region("headon_turn", *HEAD_ON, "keeping course is not advised", NOT_KEEP_COURSE),
+        Region("overtaken_turn", *OVERTAKEN, "keeping course is not advised", NOT_KEEP_COURSE),
+        Region("anywhere_cost", list(LOWEST), list(HIGHEST), "keeping course costs less than 1", [["(>= Y_0 1.0)"]]),
+    ],
 }
 
 
@@ -239,20 +292,45 @@ def property_text(comment: list[str], lower: np.ndarray, upper: np.ndarray, outp
     return "\n".join([*lines, "", "(assert (or", *arms, "))", ""])
 
 
-def robustness(model: nn.Module, data: Data, prop: Robust) -> str:
+def robustness(model: nn.Module, data: Data, prop: Robust | Patch) -> str:
     image, label = data.x[data.held_out + prop.sample], int(data.y[data.held_out + prop.sample])
     with torch.no_grad():
         scores = model(image.unsqueeze(0))[0]
     if int(scores.argmax()) != label:
         raise SystemExit(f"held-out sample {prop.sample} is a {label}, but the network says {int(scores.argmax())}")
-    centre = image.double().numpy().ravel()
-    radius = prop.radius / 1024
+    centre = image[0].double().numpy()
+    if isinstance(prop, Robust):
+        radius = prop.radius / 1024
+        lower, upper = np.maximum(centre - radius, 0), np.minimum(centre + radius, 1)
+        change = f"each pixel may change by at most {decimal(radius)}, clipped to [0, 1]."
+    else:
+        lower, upper = centre.copy(), centre.copy()
+        square = slice(prop.top, prop.top + prop.size), slice(prop.left, prop.left + prop.size)
+        lower[square], upper[square] = 0.0, 1.0
+        change = f"the {prop.size} x {prop.size} pixels from row {prop.top}, column {prop.left} are free, the others are fixed."
     comment = [
-        f"MNIST digit {label}, held-out sample {prop.sample}: each pixel may change by at most {decimal(radius)}, clipped to [0, 1].",
+        f"MNIST digit {label}, held-out sample {prop.sample}: {change}",
         f"Violated if another digit scores at least as high as {label}.",
     ]
     arms = [[f"(>= Y_{j} Y_{label})"] for j in range(len(scores)) if j != label]
-    return property_text(comment, np.maximum(centre - radius, 0), np.minimum(centre + radius, 1), len(scores), arms)
+    return property_text(comment, lower.ravel(), upper.ravel(), len(scores), arms)
+
+
+def region(prop: Region) -> str:
+    """The box scaled to [-1/2, 1/2] as in encounters() and rounded to multiples of 1/1024."""
+    scaled = [(np.asarray(side) - LOWEST) / (HIGHEST - LOWEST) - 0.5 for side in (prop.lower, prop.upper)]
+    lower, upper = (np.round(side * 1024) / 1024 for side in scaled)
+    units = ["distance m", "bearing rad", "relative heading rad", "own speed m/s", "intruder's speed m/s"]
+    ranges = [f"{unit} {a:.5g} to {b:.5g}" for unit, a, b in zip(units, prop.lower, prop.upper)]
+    comment = [f"Claim: {prop.claim}. States, each scaled and rounded to a multiple of 1/1024:", ", ".join(ranges)]
+    return property_text(comment, lower, upper, len(TURN_RATES), prop.violation)
+
+
+def file_name(network: str, prop: Robust | Patch | Region) -> str:
+    if isinstance(prop, Region):
+        return f"{network}_{prop.title}.vnnlib"
+    change = f"radius{prop.radius}" if isinstance(prop, Robust) else f"patch{prop.size}"
+    return f"{network}_sample{prop.sample}_{change}.vnnlib"
 
 
 def main() -> None:
@@ -269,8 +347,8 @@ def main() -> None:
         export(model, data, HERE / "networks" / f"{name}.onnx", recipe.opset)
         print(f"{name}: {quality(model, data)}", flush=True)
         for prop in PROPERTIES.get(name, []):
-            title = f"{name}_sample{prop.sample}_radius{prop.radius}"
-            (HERE / "properties" / f"{title}.vnnlib").write_text(robustness(model, data, prop), encoding="ascii")
+            text = region(prop) if isinstance(prop, Region) else robustness(model, data, prop)
+            (HERE / "properties" / file_name(name, prop)).write_text(text, encoding="ascii")
 
 
 if __name__ == "__main__":
