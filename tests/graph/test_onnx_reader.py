@@ -166,7 +166,7 @@ REFUSED: list[tuple[str, bytes, str, str]] = [
     ("infinity", one("Add", [2], [f32(1, np.inf)]), "V109", "'c0'"),
     ("integer input", one("Relu", [2], kind=TensorProto.INT64), "V109", "'x'"),
     ("half input", one("Relu", [2], kind=TensorProto.FLOAT16), "V109", "FLOAT16"),
-    ("integer output", model([node("Shape", "x", "y")], {"x": [2]}, ["y"]), "V109", "'y'"),
+    ("boolean output", model([node("Shape", "x", "s"), node("Equal", "s s", "y")], {"x": [2]}, ["y"]), "V109", "'y'"),
     ("no input", model([node("Relu", "c", "y")], {}, ["y"], {"c": ONE}), "V114", "no input"),
     ("unknown operator", one("Erf", [2]), "V110", "'the_node'"),
     ("unknown domain", model([helper.make_node("Relu", ["x"], ["y"], domain="com.microsoft")], {"x": [1]}, ["y"]), "V110", "com.microsoft"),

@@ -3,7 +3,8 @@
 Error codes (all ModelError): V102 no such file; V103 empty, damaged or not ONNX; V104 external data; V105 too large when unpacked;
 V106 opset or domain; V107 cycles, duplicate and dangling names; V108 shapes that are not known; V109 element types and non-finite
 numbers; V110 operator not supported; V111 attribute or form of an operator not supported; V112 a constant is needed where a value
-depends on the input; V113 a constant cannot be computed exactly; V114 shapes or inputs that contradict each other.
+depends on the input; V113 a constant cannot be computed exactly; V114 shapes or inputs that contradict each other; V116 what a query
+declares of the network does not fit it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import hashlib
 import math
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +44,7 @@ class Model:
     """A network as read: the graph for the bounds and the file's bytes (unpacked) for the replay.
 
     Shapes are concrete (a symbolic batch is 1); inputs and outputs are in the order in which the flat ones join them.
+    The first `hidden` outputs are tensors from inside the network, which `data` then gives as outputs of its own.
     `opset` is that of the default domain, `operators` counts ONNX operators, `parameters` the numbers in floating point initialisers.
     """
 
@@ -55,22 +57,29 @@ class Model:
     input_dtypes: tuple[str, ...]
     output_names: tuple[str, ...]
     output_shapes: tuple[tuple[int, ...], ...]
+    output_dtypes: tuple[str, ...]
     opset: int
     operators: Mapping[str, int]
     parameters: int
     symbolic_batch: bool
     single_precision: bool
+    hidden: int = 0
 
     @property
     def file(self) -> str:
         return str(self.path)
 
 
-def read(path: str | Path, *, shapes: Mapping[str, tuple[int, ...]] | None = None) -> Model:
+Shapes = Mapping[str, tuple[int, ...]] | Sequence[tuple[int, ...]]
+
+
+def read(path: str | Path, *, shapes: Shapes | None = None, hidden: Sequence[str] = ()) -> Model:
     """The network in `path` (.onnx or .onnx.gz; `path` may also lack the .gz).
 
     Args:
-        shapes: shapes of inputs by name, for dimensions that the file leaves open (a symbolic first one becomes 1 by itself).
+        shapes: shapes of inputs by name, for dimensions that the file leaves open (a symbolic first one becomes 1 by itself); or those
+            of all inputs in their order, of which one is ignored where the file gives another shape of as many elements.
+        hidden: names of tensors from inside the network that become outputs, before its own.
 
     Raises:
         ModelError: with the code, the file, and the node or tensor.
@@ -83,18 +92,20 @@ def read(path: str | Path, *, shapes: Mapping[str, tuple[int, ...]] | None = Non
         data = _unpacked(found)
     except OSError as error:
         raise ModelError(f"cannot read the file: {error.strerror or error}", code="V102", location=Location(str(found))) from error
-    return read_bytes(data, found, shapes=shapes)
+    return read_bytes(data, found, shapes=shapes, hidden=hidden)
 
 
-def read_bytes(data: bytes, path: str | Path = "<bytes>", *, shapes: Mapping[str, tuple[int, ...]] | None = None) -> Model:
+def read_bytes(data: bytes, path: str | Path = "<bytes>", *, shapes: Shapes | None = None, hidden: Sequence[str] = ()) -> Model:
     """The same for the unpacked bytes of a file; `path` is for messages."""
-    file = str(path)
+    file, digest = str(path), hashlib.sha256(data).hexdigest()
     proto = _parsed(data, file)
+    if hidden:
+        data = _exposed(proto, hidden, file)
     opset = _opset(proto, file)
     nodes = _needed(_sorted(proto.graph, file), proto.graph)
     initializers = {t.name: constant(decode(t, file)) for t in proto.graph.initializer}
     inputs = [i for i in proto.graph.input if i.name not in initializers]
-    resolved = _input_shapes(inputs, shapes or {}, file)
+    resolved = _input_shapes(inputs, shapes if isinstance(shapes, Mapping) else _by_name(inputs, shapes, file), file)
     builder = Builder(file)
     known = initializers | _inputs(builder, [i.name for i in inputs], resolved)
     for node in nodes:
@@ -107,11 +118,11 @@ def read_bytes(data: bytes, path: str | Path = "<bytes>", *, shapes: Mapping[str
     outputs = [known[o.name] for o in proto.graph.output]
     graph = simplify(_closed(builder, outputs, [o.name for o in proto.graph.output], file))
     return Model(
-        graph, data, Path(path), hashlib.sha256(data).hexdigest(), tuple(i.name for i in inputs), resolved,
-        tuple("float64" if i.type.tensor_type.elem_type == onnx.TensorProto.DOUBLE else "float32" for i in inputs),
-        tuple(o.name for o in proto.graph.output), tuple(o.shape for o in outputs), opset, Counter(n.op_type for n in proto.graph.node),
+        graph, data, Path(path), digest, tuple(i.name for i in inputs), resolved, tuple(map(_dtype, inputs)),
+        tuple(o.name for o in proto.graph.output), tuple(o.shape for o in outputs), tuple(map(_dtype, proto.graph.output)), opset,
+        Counter(n.op_type for n in proto.graph.node),
         sum(v.data.size for v in initializers.values() if v.data is not None and v.data.dtype.kind == "f"),
-        all(_open(i, 0) for i in inputs), _single(proto.graph, inputs))
+        all(_open(i, 0) for i in inputs), _single(proto.graph, inputs), len(hidden))
 
 
 # -- bytes --
@@ -247,6 +258,48 @@ def _reads(nodes: list[onnx.NodeProto], graph: onnx.GraphProto) -> set[str]:
 # -- inputs and outputs --
 
 
+def _dtype(value: onnx.ValueInfoProto) -> str:
+    """numpy's name of an element type; empty where the file does not tell."""
+    element = value.type.tensor_type.elem_type
+    if element in REAL:
+        return "float64" if element == onnx.TensorProto.DOUBLE else "float32"
+    return type_name(element).lower() if element else ""
+
+
+def _exposed(proto: onnx.ModelProto, hidden: Sequence[str], file: str) -> bytes:
+    """Makes `hidden` the first outputs of the graph; its bytes."""
+    produced = {name for node in proto.graph.node for name in node.output if name}
+    known = {v.name: v for v in (*proto.graph.value_info, *proto.graph.output)}
+    for name in hidden:
+        if name not in produced:
+            raise ModelError(f"the network has no tensor {name!r}", code="V116", location=Location(file),
+                             hint=f"tensors that its nodes make: {_listed(produced)}")
+    if len({*hidden, *(o.name for o in proto.graph.output)}) < len(hidden) + len(proto.graph.output):
+        raise ModelError("a hidden node is declared twice, or is an output", code="V116", location=Location(file))
+    outputs = [known.get(name, onnx.ValueInfoProto(name=name)) for name in hidden] + list(proto.graph.output)
+    outputs = [onnx.ValueInfoProto.FromString(o.SerializeToString()) for o in outputs]
+    del proto.graph.output[:]
+    proto.graph.output.extend(outputs)
+    return bytes(proto.SerializeToString())
+
+
+def _by_name(inputs: list[onnx.ValueInfoProto], shapes: Sequence[tuple[int, ...]] | None, file: str) -> Mapping[str, tuple[int, ...]]:
+    """Given shapes by the inputs' names, without those that only arrange an input's elements in another way."""
+    if shapes is None:
+        return {}
+    if len(shapes) != len(inputs):
+        raise ModelError(f"the network has {len(inputs)} inputs, not {len(shapes)}", code="V116", location=Location(file))
+    found = {}
+    for value, shape in zip(inputs, shapes):
+        dims = [d.dim_value for d in value.type.tensor_type.shape.dim]
+        least = math.prod(max(1, d) for d in dims)
+        if len(dims) == len(shape) or (math.prod(shape) != least and not all(d > 0 for d in dims)):
+            found[value.name] = shape
+        elif math.prod(shape) != least:
+            raise ModelError(f"input {value.name!r} has {least} elements, not {math.prod(shape)}", code="V116", location=Location(file))
+    return found
+
+
 def _open(value: onnx.ValueInfoProto, axis: int) -> bool:
     dims = value.type.tensor_type.shape.dim
     return axis < len(dims) and dims[axis].dim_value <= 0
@@ -304,9 +357,9 @@ def _closed(builder: Builder, outputs: list[Value], names: list[str], file: str)
     flat = []
     for value, name in zip(outputs, names):
         if value.data is not None:
-            if value.data.dtype.kind != "f":
+            if value.data.dtype.kind == "b" or (value.data.dtype.kind == "i" and np.any(np.abs(value.data) > 1 << 53)):
                 raise ModelError(f"output {name!r} holds no real numbers", code="V109", location=Location(file, detail=f"output {name!r}"))
-            value = builder.constant(value.data, name)
+            value = builder.constant(value.data.astype(np.float64), name)
         size = (math.prod(value.shape),)
         flat.append(value if value.shape == size else builder.add(Reshape(value.shape, size), (value,), size, name))
     last = flat[0]
