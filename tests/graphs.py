@@ -9,6 +9,8 @@ import itertools
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+from unittest.mock import patch
 
 import numpy as np
 
@@ -20,13 +22,15 @@ from verifier.bounds.dual import Dual, Interval, Problem, Relaxation, evaluate, 
 from verifier.bounds.intermediate import RootBounds, root_bounds
 from verifier.bounds.rigorous import ErrorWeights, error_weights
 from verifier.bounds.targets import Targets
+from verifier.config import Settings
 from verifier.graph.ir import Graph, Node
 from verifier.operators import affine, piecewise_linear, smooth
 from verifier.operators.base import Elementwise, Input, Lines, Operator
 from verifier.parallel import Workers
-from verifier.search import input_split, neuron_split
-from verifier.search.boxes import Boxes
+from verifier.search import neuron_split, solve
 from verifier.search.outcome import Context, Outcome
+from verifier.search.plan import Plan
+from verifier.search.query import Query
 
 Bounds = tuple[np.ndarray, np.ndarray]
 
@@ -435,7 +439,7 @@ class FloatGate:
         self.slack = slack
 
     def first(self, x: np.ndarray, which: np.ndarray, margins: np.ndarray, most: int = 8) -> None:
-        i = int(np.argmin(margins))
+        i = int(np.argmin(np.where(np.isnan(margins), np.inf, margins)))
         if margins[i] <= -self.slack:
             raise Found(x[i])
 
@@ -457,26 +461,24 @@ def start_splits(t: neuron_split.Tree, disjuncts: np.ndarray | None = None) -> n
     return t.start(which, np.full(len(which), -np.inf), parameters)
 
 
-def search_inputs(graph: Graph, targets: Targets, lower: np.ndarray, upper: np.ndarray, seconds: float = 10.0, gate: object | None = None,
-                  arrays: Arrays = EXACT, batch: int = 32, threads: int = 1, look_ahead: int = 2) -> Outcome:
-    """The input-split search over one box for all disjuncts."""
-    bounds = root(graph, arrays, lower, upper)
+def search(method: Literal["input split", "neuron split"], graph: Graph, targets: Targets, lower: np.ndarray, upper: np.ndarray, seconds: float = 10.0,
+           gate: object | None = None, backend: Literal["numpy", "torch"] = "numpy", iterations: int = 5, batch: int = 32, threads: int = 1,
+           ctx: Context | None = None) -> Outcome:
+    """`solve` with the plan forced, without the first attack and with plain bounds at the root, so that the search has work.
+
+    lower, upper: one box for all disjuncts (n,), or one each (K, n).
+    """
     count = len(targets.constant)
-    flat = [np.repeat(b[None], count, axis=0) for b in flat_enclosures(graph, bounds)]
-    boxes = Boxes(np.repeat(lower[None], count, axis=0), np.repeat(upper[None], count, axis=0), *flat, np.arange(count), np.full(count, -np.inf),
-                  np.zeros(count, np.int64), np.zeros((count, 0), np.int64))
-    with Workers(threads) as workers:
-        return input_split.Search.of(graph, arrays, bounds.weights, targets, context(seconds, gate, workers), look_ahead).run(boxes, batch)
+    query = Query(graph, targets, *(np.broadcast_to(b, (count, graph.input_size)).copy() for b in (lower, upper)))
+    settings = Settings().with_options({"attack.restarts": 0, "bounds.iterations": iterations, "bounds.root_iterations": 0})
+    plan = Plan(method, backend, batch, "forced")
+    with Workers(threads) as workers, patch.object(solve, "make_plan", lambda *args: plan):
+        return solve.solve(query, settings, ctx or context(seconds, gate, workers)).outcome
 
 
-def search_neurons(graph: Graph, targets: Targets, lower: np.ndarray, upper: np.ndarray, seconds: float = 10.0, gate: object | None = None,
-                   exact: Arrays = EXACT, proposals: Arrays = SINGLE, iterations: int = 5, batch: int = 32, threads: int = 1, look_ahead: int = 1) -> Outcome:
-    """The neuron-split search over one box for all disjuncts."""
-    bounds = root(graph, exact, lower, upper)
-    t = tree(graph, bounds, targets, lower, upper, exact, proposals)
-    with Workers(threads) as workers:
-        ctx = context(seconds, gate, workers)
-        step = neuron_split.advance(t, start_splits(t, np.arange(len(targets.constant))), Schedule(0), 1, ctx)
-        if not len(step.open):
-            return Outcome(True, None, len(targets.constant), step.lowest, 1.0)
-        return neuron_split.search(t, step.open, ctx, batch, Schedule(iterations), look_ahead)
+def search_inputs(*args: Any, **options: Any) -> Outcome:
+    return search("input split", *args, **options)
+
+
+def search_neurons(*args: Any, **options: Any) -> Outcome:
+    return search("neuron split", *args, **options)

@@ -16,4 +16,5 @@ def best_split(parent: np.ndarray, children: np.ndarray) -> np.ndarray:
     needed = np.maximum(-parent, 1e-12)[:, None, None]
     gain = np.minimum(np.maximum(children - parent[:, None, None], 0.0), needed) / needed
     score = (gain[:, :, 0] + 1e-3) * (gain[:, :, 1] + 1e-3)
-    return np.where(np.isfinite(score), score, -1.0).argmax(axis=1)
+    # A missing candidate (-inf, after the others) loses against one whose bounds are NaN: taking it would drop the subproblem.
+    return np.where(np.isneginf(children).all(axis=2), -2.0, np.where(np.isfinite(score), score, -1.0)).argmax(axis=1)

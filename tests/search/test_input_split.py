@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+
+from tests import graphs
+
+
+def test_a_box_whose_half_has_no_bound_is_not_dropped() -> None:
+    """y = 1e200 relu(1e200 (1e-300 x)): its coefficients overflow where the neuron is active, so one half of disjunct 0 has the bound NaN.
+    Disjunct 0 (y - 0.5 <= 0) is violated at all x <= 0; disjunct 1 (1e90 (|x| + 0.1) <= 0) needs one split and waits beside it."""
+    b = graphs.Builder(2)
+    y = b.linear(b.relu(b.linear(b.linear(0, [[1e-300], [0.0]]), [[1e200]])), [[1e200]], [0.0])
+    absolute = b.linear(b.relu(b.linear(0, [[1.0, -1.0], [0.0, 0.0]], [0.0, 0.0])), [[1.0], [1.0]], [0.0])
+    b.concat(y, absolute)
+    graph = b.graph()
+    targets = graphs.Targets(np.diag([1.0, 1e90])[:, None], None, np.array([[-0.5], [0.1e90]]), np.zeros((2, 1), bool))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        outcome = graphs.search_inputs(graph, targets, np.array([-1.1, 0.0]), np.array([1.0, 0.0]), seconds=1.0)
+    assert not outcome.proved
+
+
+def test_a_box_that_cannot_be_halved_is_left_undecided() -> None:
+    """One float wide, and no row decides: exhausted, not proved."""
+    graph = graphs.dense([np.array([[1.0, -1.0]]), np.ones((2, 1))], [np.zeros(2), np.zeros(1)])
+    lower = np.array([1.0])
+    outcome = graphs.search_inputs(graph, graphs.targets_of(np.ones((1, 1)), -1.0), lower, np.nextafter(lower, 2.0), seconds=1.0)
+    assert not outcome.proved and outcome.exhausted and outcome.witness is None
+
+
+def test_equality_is_a_violation() -> None:
+    """y >= 0 with equality at the corner: a row <= 0 is met there, a strict row is not."""
+    graph = graphs.dense([np.eye(2)], [np.zeros(2)])
+    for strict, searched in ((False, graphs.search_inputs), (True, graphs.search_inputs), (False, graphs.search_neurons), (True, graphs.search_neurons)):
+        outcome = searched(graph, graphs.targets_of(np.array([[1.0, 1.0]]), strict=strict), np.zeros(2), np.ones(2), seconds=0.3)
+        assert not outcome.proved or strict
+
+
+def test_networks_without_nonlinear_nodes() -> None:
+    graph = graphs.random_dense(np.random.default_rng(0), [3, 2])
+    rows = np.array([[1.0, -1.0]])
+    least = float((graphs.row_bounds(graph, graphs.EXACT, graphs.root(graph, graphs.EXACT, -np.ones(3), np.ones(3)), {1: rows}, -np.ones(3), np.ones(3))).lower[0])
+    assert graphs.search_inputs(graph, graphs.targets_of(rows, -least + 1e-6), -np.ones(3), np.ones(3)).proved
+    assert not graphs.search_inputs(graph, graphs.targets_of(rows, -least - 1e-6), -np.ones(3), np.ones(3), seconds=0.2).proved
+
+
+def test_outputs_that_do_not_depend_on_the_input() -> None:
+    b = graphs.Builder(2)
+    b.relu(b.linear(0, np.zeros((2, 1)), [0.75]))
+    graph = b.graph()
+    for searched in (graphs.search_inputs, graphs.search_neurons):
+        assert searched(graph, graphs.targets_of(np.ones((1, 1)), -0.7), -np.ones(2), np.ones(2)).proved
+        assert not searched(graph, graphs.targets_of(np.ones((1, 1)), -0.8), -np.ones(2), np.ones(2), seconds=0.2).proved
