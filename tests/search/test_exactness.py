@@ -72,8 +72,8 @@ def test_verdict_is_that_of_mixed_integer_programming(method: str, group: int) -
             assert not outcome.proved, f"seed {seed}: wrong unsat, the least value is {-distance}"
             undecided += provable
         except graphs.Found as found:
-            y = graph.evaluate(found.args[0][None])[0]
-            assert (found.args[0] >= lower).all() and (found.args[0] <= upper).all() and (rows @ y - value - distance).max() <= 0
+            x = found.args[0]  # of a float32 attack
+            assert (x >= lower - 1e-6).all() and (x <= upper + 1e-6).all() and (rows @ graph.evaluate(x[None])[0] - value - distance).max() <= 1e-5
     assert undecided <= 2
 
 

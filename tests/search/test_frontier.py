@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import numpy as np
+
+from verifier.search.boxes import Boxes
+from verifier.search.frontier import Frontier
+
+
+def boxes(bound: np.ndarray, first: int) -> Boxes:
+    """Boxes that carry a number of their own in `depth`."""
+    count, none = len(bound), np.zeros((len(bound), 0))
+    return Boxes(none, none, none, none, np.zeros(count, np.int64), bound, first + np.arange(count), np.zeros((count, 1), np.int64))
+
+
+def test_nothing_is_lost_or_repeated() -> None:
+    """Random pushes and pops, empty blocks and bounds that are equal, infinite or NaN among them."""
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        made, seen = 0, []
+        frontier: Frontier[Boxes] | None = None
+        for _ in range(30):
+            bound = rng.choice([0.0, -1.0, -np.inf, np.nan, rng.normal()], size=int(rng.integers(0, 9)))
+            block = boxes(bound, made)
+            made += len(bound)
+            if frontier is None:
+                frontier = Frontier(block)
+            else:
+                frontier.push(block)
+            if frontier.count and rng.random() < 0.6:
+                most, before = int(rng.integers(1, 12)), frontier.count
+                popped = frontier.pop(most)
+                assert len(popped) == min(most, before) and frontier.count == before - len(popped)
+                seen += popped.depth.tolist()
+        while frontier is not None and frontier.count:
+            seen += frontier.pop(3).depth.tolist()
+        assert sorted(seen) == list(range(made))
+
+
+def test_worst_bound() -> None:
+    frontier = Frontier(boxes(np.array([-1.0, -3.0, 0.5]), 0))
+    assert frontier.worst_bound() == -3.0
+    assert frontier.pop(3).bound.min() == -3.0 and frontier.worst_bound() == np.inf
