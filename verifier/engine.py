@@ -6,7 +6,7 @@ import platform
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
@@ -18,18 +18,13 @@ import numpy as np
 from verifier import __version__
 from verifier.attack.witness import Gate, Witness
 from verifier.config import Settings
-from verifier.errors import Location, PropertyError
-from verifier.graph import onnx_reader
-from verifier.graph.replay import Replay, self_check
 from verifier.parallel import Workers, available_cores
-from verifier.property import vnnlib1
+from verifier.problem import Networks, Problem, assignments, decimals, read
 from verifier.search.events import Event, Listener
 from verifier.search.outcome import Context
 from verifier.verdict import Counterexample, DisjunctResult, FileRecord, Provenance, Reason, Statistics, Status, Verdict
 
 if TYPE_CHECKING:
-    from verifier.graph.onnx_reader import Model
-    from verifier.property.disjuncts import Property
     from verifier.search.solve import Solved
 
 
@@ -37,7 +32,7 @@ if TYPE_CHECKING:
 class Run:
     """The state of one call: files, settings, clock, and what is collected on the way."""
 
-    network: Path
+    networks: Networks
     query: Path
     settings: Settings
     listener: Listener | None
@@ -65,106 +60,91 @@ class Run:
             self.listener(replace(event, memory_mb=peak_memory_mb()))
 
 
-def verify(network: Path, query: Path, settings: Settings, listener: Listener | None = None, stop: Callable[[], bool] | None = None) -> Verdict:
+def verify(network: Networks, query: Path, settings: Settings, listener: Listener | None = None,
+           stop: Callable[[], bool] | None = None) -> Verdict:
     """Decide whether some input in the query's region makes the query true (sat) or none does (unsat).
 
-    Raises ModelError, PropertyError, SelfCheckError or ConfigurationError; a refused input is never a verdict.
+    network: a file, or files by the names that a VNN-LIB 2 query gives to its networks.
+    Raises UsageError, ModelError, PropertyError, SelfCheckError or ConfigurationError; a refused input is never a verdict.
     """
+    networks = {name: Path(path) for name, path in network.items()} if isinstance(network, Mapping) else Path(network)
     with Workers(available_cores()) as workers:
-        return _verify(Run(Path(network), Path(query), settings, listener, stop or (lambda: False), workers))
+        return _verify(Run(networks, Path(query), settings, listener, stop or (lambda: False), workers))
 
 
 def _verify(run: Run) -> Verdict:
     with run.phase("read"):
-        model = onnx_reader.read(run.network)
-        prop = vnnlib1.read(run.query)
-        _check_sizes(model, prop, run.query)
-        run.warnings += prop.warnings
-    verdict = _decide(run, model, prop)
+        problem = read(run.networks, run.query)
+        run.warnings += problem.warnings
+    verdict = _decide(run, problem)
     run.report(Event("*", run.clock(), lower_bound=verdict.lower_bound, nodes=verdict.statistics.subproblems,
                      proved=1.0 if verdict.status is Status.UNSAT else 0.0, message=verdict.status.value))
     return verdict
 
 
-def _check_sizes(model: Model, prop: Property, query: Path) -> None:
-    for what, declared, found in (("X", prop.inputs, model.graph.input_size), ("Y", prop.outputs, model.graph.output_size)):
-        if declared != found:
-            raise PropertyError(f"the query declares {declared} {what} variables, but the network has {found}", code="V210", location=Location(str(query)),
-                                hint="is this the query for this network? Tensors are flattened in C order")
-
-
-def _decide(run: Run, model: Model, prop: Property) -> Verdict:
+def _decide(run: Run, problem: Problem) -> Verdict:
+    prop = problem.prop
     live = [i for i, d in enumerate(prop.disjuncts) if not d.empty]
     if not live:
-        return _verdict(run, model, prop, Status.UNSAT, Reason.VACUOUS)
+        return _verdict(run, problem, Status.UNSAT, Reason.VACUOUS)
     if run.clock() >= run.deadline:
-        return _verdict(run, model, prop, Status.TIMEOUT, Reason.TIMEOUT, explanation=("The time limit had passed before the search began.",))
+        return _verdict(run, problem, Status.TIMEOUT, Reason.TIMEOUT, explanation=("The time limit had passed before the search began.",))
     with run.phase("self-check"):
-        replay = Replay(model)
         first = prop.disjuncts[live[0]]
-        self_check(model, replay, first.lower, first.upper, run.settings.search.seed)
-    gate = Gate(replay, prop.disjuncts, _input_dtype(model))
+        problem.check(first.lower, first.upper, run.settings.search.seed)
+    gate = Gate(problem.replay, prop.disjuncts, problem.dtype)
     for i in live:
         if not prop.disjuncts[i].rows:  # nothing is asked of the network: any point of the box will do
             witness = gate.confirm(0.5 * prop.disjuncts[i].lower + 0.5 * prop.disjuncts[i].upper, i)
             if witness is not None:
-                return _verdict(run, model, prop, Status.SAT, Reason.VACUOUS, witness=witness, replay=replay)
-    return _search(run, model, prop, live, replay)
+                return _verdict(run, problem, Status.SAT, Reason.VACUOUS, witness=witness)
+    return _search(run, problem, live)
 
 
-def _input_dtype(model: Model) -> np.dtype:
-    """The narrowest input type: a point that it holds is held by the others."""
-    return min((np.dtype(t) for t in model.input_dtypes), key=lambda t: t.itemsize)
-
-
-def _search(run: Run, model: Model, prop: Property, live: Sequence[int], replay: Replay) -> Verdict:
+def _search(run: Run, problem: Problem, live: Sequence[int]) -> Verdict:
     from verifier.search.query import Query
     from verifier.search.solve import solve
 
-    gate = Gate(replay, [prop.disjuncts[i] for i in live], _input_dtype(model))
+    disjuncts = [problem.prop.disjuncts[i] for i in live]
+    gate = Gate(problem.replay, disjuncts, problem.dtype)
     # 2 % of the limit, 0.2 s at most, are left for the last batch and the report.
     deadline = run.deadline - min(0.2, 0.02 * run.deadline) if run.deadline != float("inf") else run.deadline
     context = Context(run.clock, deadline, run.stop, gate, run.report, np.random.default_rng(run.settings.search.seed), run.workers)
     with run.phase("search"):
-        solved = solve(Query.of(model.graph, [prop.disjuncts[i] for i in live]), run.settings, context)
+        solved = solve(Query.of(problem.graph, disjuncts), run.settings, context)
     outcome = solved.outcome
     if outcome.witness is not None:
         witness = replace(outcome.witness, disjunct=live[outcome.witness.disjunct])
-        return _verdict(run, model, prop, Status.SAT, Reason.COUNTEREXAMPLE, solved, witness, replay)
+        return _verdict(run, problem, Status.SAT, Reason.COUNTEREXAMPLE, solved, witness)
     if outcome.proved:
-        return _verdict(run, model, prop, Status.UNSAT, Reason.PROVED, solved, live=live)
+        return _verdict(run, problem, Status.UNSAT, Reason.PROVED, solved, live=live)
     if run.stop():
-        return _verdict(run, model, prop, Status.UNKNOWN, Reason.INTERRUPTED, solved)
+        return _verdict(run, problem, Status.UNKNOWN, Reason.INTERRUPTED, solved)
     if outcome.exhausted:
-        return _verdict(run, model, prop, Status.UNKNOWN, Reason.NUMERICALLY_UNDECIDED, solved)
-    return _verdict(run, model, prop, Status.TIMEOUT, Reason.TIMEOUT, solved)
+        return _verdict(run, problem, Status.UNKNOWN, Reason.NUMERICALLY_UNDECIDED, solved)
+    return _verdict(run, problem, Status.TIMEOUT, Reason.TIMEOUT, solved)
 
 
-def _verdict(run: Run, model: Model, prop: Property, status: Status, reason: Reason, solved: Solved | None = None, witness: Witness | None = None,
-             replay: Replay | None = None, live: Sequence[int] = (), explanation: tuple[str, ...] = ()) -> Verdict:
-    counterexample = None if witness is None or replay is None else _counterexample(prop, witness)
+def _verdict(run: Run, problem: Problem, status: Status, reason: Reason, solved: Solved | None = None, witness: Witness | None = None,
+             live: Sequence[int] = (), explanation: tuple[str, ...] = ()) -> Verdict:
+    counterexample = None if witness is None else _counterexample(problem, witness)
     method = "" if solved is None else solved.plan.method
     disjuncts = tuple(DisjunctResult(i, d.line, Status.UNSAT if status is Status.UNSAT else Status.SAT if witness is not None and witness.disjunct == i else Status.UNKNOWN,
-                                     method="empty input set" if d.empty else method) for i, d in enumerate(prop.disjuncts))
+                                     method="empty input set" if d.empty else method) for i, d in enumerate(problem.prop.disjuncts))
     bound = None if solved is None or status.decided or not np.isfinite(solved.outcome.lower_bound) else solved.outcome.lower_bound
     if solved is not None and not status.decided:
         explanation = _explain(solved, bound) + explanation
     statistics = Statistics(dict(run.seconds), 0 if solved is None else solved.outcome.subproblems, unstable=() if solved is None else solved.unstable,
                             peak_memory_mb=peak_memory_mb(), threads=run.workers.threads)
-    return Verdict(status, reason, _provenance(run, model, prop, solved), bound, counterexample, None, disjuncts, statistics, tuple(run.warnings), explanation)
+    return Verdict(status, reason, _provenance(run, problem, solved), bound, counterexample, None, disjuncts, statistics, tuple(run.warnings), explanation)
 
 
-def _counterexample(prop: Property, witness: Witness) -> Counterexample:
-    outputs, inputs, constant, _ = prop.disjuncts[witness.disjunct].coefficients()
+def _counterexample(problem: Problem, witness: Witness) -> Counterexample:
+    outputs, inputs, constant, _ = problem.prop.disjuncts[witness.disjunct].coefficients()
     values = outputs @ witness.y.astype(float) + inputs @ witness.x.astype(float) + constant
     margin = float(-values.max()) if len(values) else float("inf")
-    return Counterexample(_decimals(witness.x), _decimals(witness.y), witness.disjunct, max(0.0, margin), f"onnxruntime {version('onnxruntime')}", witness.literals)
-
-
-def _decimals(values: np.ndarray) -> tuple[str, ...]:
-    """Shortest decimals that round-trip in the array's type."""
-    return tuple(np.format_float_positional(v, unique=True, trim="0") if 1e-5 <= abs(v) < 1e16 or v == 0 else np.format_float_scientific(v, unique=True, trim="0")
-                 for v in values)
+    return Counterexample(decimals(witness.x), decimals(witness.y), witness.disjunct, max(0.0, margin),
+                          f"onnxruntime {version('onnxruntime')}", witness.literals, assignments(problem.prop, witness.x, witness.y))
 
 
 def _explain(solved: Solved, bound: float | None) -> tuple[str, ...]:
@@ -176,13 +156,15 @@ def _explain(solved: Solved, bound: float | None) -> tuple[str, ...]:
     return tuple(said)
 
 
-def _provenance(run: Run, model: Model, prop: Property, solved: Solved | None) -> Provenance:
+def _provenance(run: Run, problem: Problem, solved: Solved | None) -> Provenance:
     versions = {"verifier": __version__, "python": platform.python_version(), "numpy": np.__version__, "onnx": version("onnx"), "onnxruntime": version("onnxruntime")}
     if "torch" in sys.modules:
         versions["torch"] = version("torch")
     settings: dict[str, tuple[Any, str]] = run.settings.describe()
-    return Provenance(FileRecord(str(run.network), model.sha256), FileRecord(str(run.query), prop.sha256), versions,
-                      "none" if solved is None else solved.device, "float64", run.settings.search.seed, settings)
+    network, *further = problem.files
+    device = "none" if solved is None else solved.device
+    return Provenance(network, FileRecord(str(run.query), problem.prop.sha256), versions, device, "float64", run.settings.search.seed, settings,
+                      further=tuple(further), language=problem.prop.version)
 
 
 def peak_memory_mb() -> float:

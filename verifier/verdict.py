@@ -69,6 +69,16 @@ _DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
 @dataclass(frozen=True)
+class Assignment:
+    """The values of one variable of a VNN-LIB 2 query, decimal numbers in C order."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Counterexample:
     """An input that violates the property, confirmed by running the original model.
 
@@ -76,7 +86,7 @@ class Counterexample:
     those of the confirming run. `margin` >= 0: least slack over the output constraints of the violated disjunct, infinite where
     it has none.
     `literals`: "exact" where the check read the numbers of the query as written, "float32" where an interval holds no
-    float32 and they were rounded to the model's type first.
+    float32 and they were rounded to the model's type first. `variables`: the same by the variables that a VNN-LIB 2 query declares.
     """
 
     inputs: tuple[str, ...]
@@ -85,6 +95,7 @@ class Counterexample:
     margin: float
     confirmed_by: str
     literals: Literal["exact", "float32"] = "exact"
+    variables: tuple[Assignment, ...] = ()
 
     def __post_init__(self) -> None:
         for text in (*self.inputs, *self.outputs):
@@ -126,10 +137,11 @@ class Statistics:
 
 @dataclass(frozen=True)
 class FileRecord:
-    """A file that was read, by the digest of its bytes as they are on disk."""
+    """A file that was read, by the digest of its bytes as they are on disk. `name`: what the query calls it, or empty."""
 
     path: str
     sha256: str
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -137,7 +149,7 @@ class Provenance:
     """What has to be the same for the run to be repeated.
 
     `versions` of the verifier, python and the libraries in use; `semantics` "real": the network as a function over the reals.
-    `settings`: option -> (value, where it was set).
+    `settings`: option -> (value, where it was set); `further`: the networks after the first; `language`: the query's version of VNN-LIB.
     """
 
     network: FileRecord
@@ -148,6 +160,12 @@ class Provenance:
     seed: int
     settings: Mapping[str, tuple[Any, str]] = field(default_factory=dict)
     semantics: Literal["real"] = "real"
+    further: tuple[FileRecord, ...] = ()
+    language: str = "1.0"
+
+    @property
+    def networks(self) -> tuple[FileRecord, ...]:
+        return (self.network, *self.further)
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from verifier.graph.replay import Replay
+    from verifier.graph.replay import Evaluator
     from verifier.property.disjuncts import Disjunct
 
 
@@ -27,8 +28,8 @@ class Witness:
 class Gate:
     """Replays candidates; counts them. `disjuncts` are numbered as the candidates' `which`; dtype: of the model's inputs."""
 
-    replay: "Replay"
-    disjuncts: "Sequence[Disjunct]"
+    replay: Evaluator
+    disjuncts: Sequence[Disjunct]
     dtype: np.dtype
     replayed: int = 0
 

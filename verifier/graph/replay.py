@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -14,6 +14,14 @@ from verifier.graph.ir import Node
 from verifier.graph.onnx_reader import Model
 from verifier.operators.affine import Conv, Linear
 from verifier.operators.base import Affine, Elementwise, Input
+
+
+class Evaluator(Protocol):
+    """What confirms counterexamples."""
+
+    def run(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """As `Replay.run`."""
+        ...
 
 
 class Replay:

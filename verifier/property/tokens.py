@@ -53,6 +53,15 @@ def find(path: Path) -> Path:
     raise PropertyError(f"there is no file {path}", code="V201", location=Location(str(path)), hint=f"neither it nor {packed.name} exists")
 
 
+def speaks_version_2(path: Path) -> bool:
+    """Whether the text begins with a statement of VNN-LIB 2; only the beginning is read."""
+    name = str(path)
+    scanner = Scanner(Source(find(Path(path)), name).chunks(), name)
+    if not scanner.skip() or scanner.next().text != b"(" or not scanner.skip():
+        return False
+    return scanner.next().text in (b"vnnlib-version", b"declare-network")
+
+
 class Source:
     """Chunks of decompressed text of a file; `digest` is the sha256 of the bytes as stored.
 

@@ -32,8 +32,8 @@ def document(verdict: Verdict) -> dict[str, Any]:
         "reason": verdict.reason.value,
         "reason_help": verdict.reason.help,
         "lower_bound": number(verdict.lower_bound),
-        "query": {"path": run.query.path, "sha256": run.query.sha256},
-        "networks": [{"path": run.network.path, "sha256": run.network.sha256}],
+        "query": {"path": run.query.path, "sha256": run.query.sha256, "language": run.language},
+        "networks": [{"path": n.path, "sha256": n.sha256, "name": n.name} for n in run.networks],
         "counterexample": None if verdict.counterexample is None else _counterexample(verdict.counterexample),
         "certificate": verdict.certificate,
         "disjuncts": [
@@ -72,6 +72,7 @@ def _counterexample(found: Counterexample) -> dict[str, Any]:
         "margin": number(found.margin),
         "confirmed_by": found.confirmed_by,
         "literals": found.literals,
+        "variables": [{"name": v.name, "type": v.dtype, "shape": list(v.shape), "values": list(v.values)} for v in found.variables],
     }
 
 

@@ -8,14 +8,24 @@ from verifier.verdict import Counterexample, DisjunctResult, Status, Verdict
 
 
 def answer(verdict: Verdict) -> str:
-    """What goes to stdout: the verdict word, after `sat` the VNN-LIB 1 assignment."""
+    """What goes to stdout: the verdict word, after `sat` the assignment in the form of the query's language."""
     if verdict.counterexample is None:
-        return verdict.status.value
-    return f"{verdict.status.value}\n{assignment(verdict.counterexample)}"
+        return word(verdict)
+    return f"{word(verdict)}\n{assignment(verdict.counterexample)}"
+
+
+def word(verdict: Verdict) -> str:
+    """The verdict as the standard of the query's language spells it."""
+    if verdict.status is Status.TIMEOUT and not verdict.provenance.language.startswith("1"):
+        return "timed-out"
+    return verdict.status.value
 
 
 def assignment(counterexample: Counterexample) -> str:
-    """`((X_0 v)`, then one ` (NAME v)` a line, inputs before outputs, closed by `)`."""
+    """VNN-LIB 1: `((X_0 v)`, then one ` (NAME v)` a line, inputs before outputs, closed by `)`. VNN-LIB 2: for every declared
+    variable a line `NAME TYPE [SHAPE]`, then one value a line in C order."""
+    if counterexample.variables:
+        return "\n".join(line for v in counterexample.variables for line in (f"{v.name} {v.dtype} {shape(v.shape)}", *v.values))
     entries = [f"(X_{i} {v})" for i, v in enumerate(counterexample.inputs)]
     entries += [f"(Y_{i} {v})" for i, v in enumerate(counterexample.outputs)]
     return "(" + "\n ".join(entries) + ")"
@@ -53,7 +63,8 @@ def _details(verdict: Verdict) -> Iterator[str]:
     cost, run = verdict.statistics, verdict.provenance
     if cost.unstable:
         yield f"  unstable        {', '.join(map(count, cost.unstable))} (neurons a layer)"
-    yield f"  network         {run.network.path}  sha256 {run.network.sha256}"
+    for network in run.networks:
+        yield f"  network         {f'{network.name} = ' if network.name else ''}{network.path}  sha256 {network.sha256}"
     yield f"  query           {run.query.path}  sha256 {run.query.sha256}"
     yield f"  numerics        {run.dtype} on {run.device}, {cost.threads} threads, seed {run.seed}"
     yield f"  versions        {', '.join(f'{name} {version}' for name, version in run.versions.items())}"
@@ -67,6 +78,11 @@ def _disjunct(result: DisjunctResult) -> str:
     method = f", {result.method}" if result.method else ""
     word = {Status.SAT: "violated", Status.UNSAT: "excluded"}.get(result.status, "open")
     return f"  disjunct        {result.index}{line}: {word}{bound}, {count(result.subproblems)} subproblems{method}"
+
+
+def shape(dims: tuple[int, ...]) -> str:
+    """[1,5]"""
+    return "[" + ",".join(map(str, dims)) + "]"
 
 
 def count(n: int) -> str:

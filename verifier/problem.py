@@ -1,0 +1,105 @@
+"""A query with the function that it speaks of, from files: one network, or several joined into one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from verifier.errors import InternalError, Location, PropertyError, UsageError
+from verifier.graph import onnx_reader
+from verifier.graph.replay import Evaluator, Replay, self_check
+from verifier.property import vnnlib1
+from verifier.property.tokens import speaks_version_2
+from verifier.verdict import Assignment, FileRecord
+
+if TYPE_CHECKING:
+    from verifier.graph.ir import Graph
+    from verifier.property.disjuncts import Property
+
+Networks = Path | Mapping[str, Path]
+"""The only network of a query, or files by the name that the query gives to the network."""
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """graph: from the inputs to the outputs of `prop`. dtype: the narrowest input type of the networks, whose values all of them hold.
+
+    check(lower, upper, seed): compares the graph with onnxruntime on a box; it raises SelfCheckError. files: of the networks.
+    """
+
+    graph: Graph
+    prop: Property
+    dtype: np.dtype
+    replay: Evaluator
+    check: Callable[[np.ndarray, np.ndarray, int], object]
+    files: tuple[FileRecord, ...]
+    warnings: tuple[str, ...]
+
+
+def read(networks: Networks, query: Path) -> Problem:
+    """Raises ModelError, PropertyError, or UsageError where networks and query do not belong together."""
+    return _read_joint(networks, query) if speaks_version_2(query) else _read_single(networks, query)
+
+
+def _read_single(networks: Networks, query: Path) -> Problem:
+    if not isinstance(networks, Path) and len(networks) != 1:
+        message = f"{len(networks)} networks for a query in VNN-LIB 1, which speaks of one"
+        raise UsageError(message, code="V003", location=Location(str(query)))
+    path = networks if isinstance(networks, Path) else next(iter(networks.values()))
+    model, prop = onnx_reader.read(path), vnnlib1.read(query)
+    for what, declared, found in (("X", prop.inputs, model.graph.input_size), ("Y", prop.outputs, model.graph.output_size)):
+        if declared != found:
+            raise PropertyError(f"the query declares {declared} {what} variables, but the network has {found}", code="V210",
+                                location=Location(str(query)), hint="is this the query for this network? Tensors are flattened in C order")
+    replay = Replay(model)
+    files = (FileRecord(str(path), model.sha256),)
+
+    def check(lower: np.ndarray, upper: np.ndarray, seed: int) -> object:
+        return self_check(model, replay, lower, upper, seed)
+
+    return Problem(model.graph, prop, _narrowest(model.input_dtypes), replay, check, files, prop.warnings)
+
+
+def _read_joint(networks: Networks, query: Path) -> Problem:
+    from verifier.graph import combine
+    from verifier.property import vnnlib2
+
+    prop = vnnlib2.read(query)
+    if prop.declarations is None:
+        raise InternalError("a VNN-LIB 2 query without declarations")
+    joint = combine.load(prop.declarations, networks)
+    replay = combine.JointReplay(joint)
+    files = tuple(FileRecord(model.file, model.sha256, name) for name, model in joint.files.items())
+    return Problem(joint.graph, prop, _narrowest(joint.input_dtypes), replay, replay.check, files, (*prop.warnings, *joint.warnings))
+
+
+def _narrowest(dtypes: tuple[str, ...]) -> np.dtype:
+    return min((np.dtype(t) for t in dtypes), key=lambda t: t.itemsize)
+
+
+def assignments(prop: Property, x: np.ndarray, y: np.ndarray) -> tuple[Assignment, ...]:
+    """Every declared variable of a VNN-LIB 2 query at x (n,), y (m,), in order; nothing for VNN-LIB 1."""
+    if prop.declarations is None:
+        return ()
+    values = prop.declarations.values
+    return tuple(Assignment(v.name, v.dtype, v.shape, _integers(values(v, x, y)) if "int" in v.dtype else decimals(values(v, x, y)))
+                 for v in prop.declarations.variables)
+
+
+def _integers(values: np.ndarray) -> tuple[str, ...]:
+    return tuple(str(int(v)) if float(v).is_integer() else _decimal(v) for v in values)
+
+
+def decimals(values: np.ndarray) -> tuple[str, ...]:
+    """Shortest decimals that round-trip in the array's type."""
+    return tuple(_decimal(v) for v in values)
+
+
+def _decimal(v: np.floating) -> str:
+    if 1e-5 <= abs(v) < 1e16 or v == 0:
+        return np.format_float_positional(v, unique=True, trim="0")
+    return np.format_float_scientific(v, unique=True, trim="0")
