@@ -21,7 +21,15 @@ from typing import Any
 from verifier.bench import worker
 from verifier.bench.suite import Instance
 
-PRELOADED = ("verifier.engine", "verifier.search.solve", "verifier.bench.worker", "verifier.report.json_report")
+PRELOADED = (
+    "numpy",
+    "onnx",
+    "onnxruntime",
+    "verifier.engine",
+    "verifier.search.solve",
+    "verifier.bench.worker",
+    "verifier.report.json_report",
+)
 _POLL = 0.5
 """Seconds after which the stop flag and the progress line are looked at, whatever the workers do."""
 _LOG_TAIL = 2000
