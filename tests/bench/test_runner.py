@@ -7,10 +7,9 @@ import pytest
 
 from tests.bench import faulty
 from tests.bench.suites import HOLDS, VIOLATED, suite
-from verifier.bench import runner, worker
+from verifier.bench import runner
 from verifier.bench.runner import Answer, Plan
 from verifier.bench.suite import Instance, read
-from verifier.errors import Location, ModelError
 
 pytest.importorskip("verifier.engine")
 
@@ -35,11 +34,28 @@ def test_answers_and_refusals(tmp_path: Path) -> None:
     assert gone and gone["code"] == "V015" and "gone.vnnlib" in gone["message"]
 
 
-def test_several_networks_are_recognised(tmp_path: Path) -> None:
-    folder = suite(tmp_path, {"q.vnnlib": HOLDS})
-    (folder / "instances.csv").write_text("\"[('f', 'onnx/net.onnx'), ('g', 'onnx/net.onnx')]\",vnnlib/q.vnnlib,5\n")
+TWO = """(vnnlib-version <2.0>)
+(declare-network f (declare-input X float32 [1,2]) (declare-output Y float32 [1,1]))
+(declare-network g (equal-to f) (declare-input U float32 [1,2]) (declare-output V float32 [1,1]))
+(assert (>= X[0,0] -1.0))
+(assert (<= X[0,0] 1.0))
+(assert (>= X[0,1] 0.25))
+(assert (<= X[0,1] 0.5))
+(assert (== U[0,0] X[0,0]))
+(assert (== U[0,1] X[0,1]))
+(assert (>= (- Y[0,0] V[0,0]) 1.0))
+"""
+
+
+def test_several_networks(tmp_path: Path) -> None:
+    folder = suite(tmp_path, {"two.vnnlib": TWO, "same.vnnlib": TWO})
+    rows = [f"\"[('{a}', 'onnx/net.onnx'), ('g', 'onnx/net.onnx')]\",vnnlib/{q}.vnnlib,20\n" for a, q in (("f", "two"), ("g", "same"))]
+    (folder / "instances.csv").write_text("".join(rows))
     found = answers(list(read(folder)[0].instances), tmp_path)
-    assert found["q"].status == "error" and found["q"].error
+    assert found["two"].status == "unsat", found["two"].error
+    document, error = found["two"].document, found["same"].error
+    assert document is not None and document["networks"][0]["name"] == "f"
+    assert error is not None and "same name" in error["message"]
 
 
 def test_a_fault_costs_one_instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,11 +86,6 @@ def test_cores_are_shared() -> None:
     shares = [runner.cores(i, 2) for i in range(2)]
     assert all(shares) and (runner.cores(5, 6) or [0])
     assert shares[0] is None or shares[1] is None or len(set(shares[0] + shares[1])) >= len(shares[0])
-
-
-def test_an_error_is_described() -> None:
-    error = ModelError("no", location=Location("m.onnx", 3), hint="a hint")
-    assert worker.describe(error) == {"code": "V101", "message": "no", "location": "m.onnx:3", "hint": "a hint"}
 
 
 @pytest.mark.slow

@@ -38,26 +38,25 @@ def answer(job: Mapping[str, Any], stop: Callable[[], bool]) -> dict[str, Any]:
     from verifier.config import Settings
     from verifier.engine import verify
     from verifier.report import json_report
+    from verifier.report.records import describe
 
     try:
         if job["missing"]:
             raise UsageError(f"there is no such file: {', '.join(job['missing'])}", code="V015")
-        if len(job["networks"]) != 1:
-            raise UsageError("queries over several networks are not supported", code="V016")
+        networks = _networks(job["networks"])
         settings = Settings().with_options(job["settings"])
-        return {"document": json_report.document(verify(Path(job["networks"][0][1]), Path(job["query"]), settings, stop=stop))}
+        return {"document": json_report.document(verify(networks, Path(job["query"]), settings, stop=stop))}
     except VerifierError as error:
         return {"error": describe(error)}
 
 
-def describe(error: VerifierError) -> dict[str, Any]:
-    """An error as reports hold it."""
-    return {
-        "code": error.code,
-        "message": error.message,
-        "location": None if error.location is None else str(error.location),
-        "hint": error.hint,
-    }
+def _networks(named: list[list[str]]) -> Path | dict[str, Path]:
+    """A file, or files by name where the row gives names."""
+    if len(named) == 1 and not named[0][0]:
+        return Path(named[0][1])
+    if len({name for name, _ in named}) < len(named):
+        raise UsageError("two networks of this row have the same name", code="V016")
+    return {name: Path(path) for name, path in named}
 
 
 def nothing() -> None:
