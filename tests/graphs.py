@@ -449,6 +449,12 @@ def context(seconds: float, gate: object | None = None, workers: Workers | None 
     return Context(lambda: time.monotonic() - start, seconds, lambda: False, gate or NoGate(), lambda event: None, np.random.default_rng(0), workers or Workers(1))
 
 
+def ticking(looks: int) -> Context:
+    """A clock that every look advances by a second, and a deadline after `looks`."""
+    ticks = itertools.count()
+    return replace(context(float(looks)), clock=lambda: float(next(ticks)))
+
+
 def tree(graph: Graph, bounds: RootBounds, targets: Targets, lower: np.ndarray, upper: np.ndarray, exact: Arrays = EXACT,
          proposals: Arrays | None = None) -> neuron_split.Tree:
     return neuron_split.Tree.of(graph, exact, proposals or exact, bounds, targets, lower, upper)

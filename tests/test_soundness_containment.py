@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 
@@ -13,7 +15,8 @@ from verifier.bounds.intermediate import RootBounds
 from verifier.search import neuron_split
 from verifier.search.splits import Splits
 
-SEEDS = range(200)
+SEEDS = range(int(os.environ.get("SOUNDNESS_SEEDS", "200")))
+"""2000 for a long run."""
 
 
 class Case:

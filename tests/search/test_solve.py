@@ -1,0 +1,94 @@
+"""`solve` as a whole: disjuncts and boxes together, and clocks that run out anywhere."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests import graphs
+from tests.search import milp
+from tests.search.test_exactness import query
+from verifier.bounds.targets import Targets
+from verifier.graph.ir import Graph
+
+METHODS = {"inputs": graphs.search_inputs, "neurons": graphs.search_neurons}
+
+
+def padded(rows: list[np.ndarray], constants: list[np.ndarray]) -> Targets:
+    """Disjuncts of different numbers of rows."""
+    longest = max(map(len, rows))
+    pick = [np.where(np.arange(longest) < len(r), np.arange(longest), 0) for r in rows]
+    outputs, constant = (np.stack([p[i] for p, i in zip(parts, pick)]) for parts in (rows, constants))
+    return Targets(outputs, None, constant, np.zeros(constant.shape, bool))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_disjunct_has_to_be_closed(method: str) -> None:
+    """Three disjuncts with boxes and rows of their own, two of the boxes equal: proved where all hold, open where any does not."""
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        graph = graphs.random_dense(rng, [2, 4, 4, 2])
+        lower = rng.normal(size=(3, 2))
+        lower[1] = lower[0]
+        upper = lower + np.array([[0.7], [0.7], [1.2]])
+        rows = [rng.normal(size=(k, 2)) for k in (1, 2, 1)]
+        least = [milp.least(graph, lo, hi, r, np.zeros(len(r)))[0] for lo, hi, r in zip(lower, upper, rows)]
+        single = [max(milp.least(graph, lo, hi, r[None], np.zeros(1))[0] for r in part) for lo, hi, part in zip(lower, upper, rows)]
+        # By single rows: what a conjunction alone could refute is left out of the proof obligation.
+        hold = [np.full(len(r), 0.05 - s) for r, s in zip(rows, single)]
+        assert METHODS[method](graph, padded(rows, hold), lower, upper, seconds=5.0).proved, f"seed {seed}"
+        for broken in range(3):
+            constants = [np.full(len(r), -v - 1e-3) if k == broken else h for k, (r, v, h) in enumerate(zip(rows, least, hold))]
+            assert not METHODS[method](graph, padded(rows, constants), lower, upper, seconds=0.08).proved, f"seed {seed}: disjunct {broken} is violated"
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_deadline_anywhere_proves_nothing_wrong(method: str) -> None:
+    """A violated query and a clock that runs out after k looks: bounds left half-way are no proof."""
+    for seed in range(300, 304):
+        graph, lower, upper, rows, value, _ = query(seed)
+        for k in (0, 1, 2, 3, 4, 5, 6, 8, 10, 14, 20, 30, 50):
+            outcome = METHODS[method](graph, graphs.targets_of(rows, -value - 1e-2), lower, upper, ctx=graphs.ticking(k))
+            assert not outcome.proved and outcome.witness is None, f"seed {seed}, {k} looks"
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_deadline_does_not_change_what_was_proved(method: str) -> None:
+    """With enough looks a provable query is proved; with fewer it is undecided; never the other way round."""
+    graph, lower, upper, rows, value, _ = query(304)
+    proved = [METHODS[method](graph, graphs.targets_of(rows, -value + 0.1), lower, upper, ctx=graphs.ticking(k)).proved for k in (0, 3, 10, 10**9)]
+    assert proved[-1] and not proved[0]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_smooth_networks(method: str) -> None:
+    """Sigmoid and Tanh: the threshold is set by the best of many points; beyond it there is a violation."""
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        graph = graphs.random_dense(rng, [2, 4, 3, 1], graphs.SMOOTH[seed % 2])
+        lower, upper = -np.ones(2), np.ones(2)
+        x = graphs.box_points(rng, lower, upper, 3000)
+        best = float(graph.evaluate(x).min())
+        assert not METHODS[method](graph, graphs.targets_of(np.ones((1, 1)), -best - 1e-6), lower, upper, seconds=0.2).proved
+        assert METHODS[method](graph, graphs.targets_of(np.ones((1, 1)), -best + 0.1), lower, upper, seconds=10.0).proved
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("backend", ["numpy", "torch"])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_backends_and_threads(method: str, backend: str, threads: int) -> None:
+    for seed in (305, 306):
+        graph, lower, upper, rows, value, _ = query(seed)
+        options = {"backend": backend, "threads": threads, "batch": 7}
+        assert METHODS[method](graph, graphs.targets_of(rows[:1], -least_of(graph, lower, upper, rows[:1]) + 0.05), lower, upper, **options).proved
+        assert not METHODS[method](graph, graphs.targets_of(rows, -value - 1e-3), lower, upper, seconds=0.3, **options).proved
+
+
+def least_of(graph: Graph, lower: np.ndarray, upper: np.ndarray, rows: np.ndarray) -> float:
+    return milp.least(graph, lower, upper, rows, np.zeros(len(rows)))[0]
+
+
+def test_a_fault_in_a_worker_is_raised() -> None:
+    """A chunk that fails must not look like a chunk without open subproblems."""
+    with graphs.Workers(2) as workers, pytest.raises(ZeroDivisionError):
+        workers.map(lambda i: 1 // i, [1, 0, 2])
