@@ -67,14 +67,19 @@ def _read_single(networks: Networks, query: Path) -> Problem:
 def _read_joint(networks: Networks, query: Path) -> Problem:
     from verifier.graph import combine
     from verifier.property import vnnlib2
+    from verifier.property.theories import ELEMENT_TYPES
 
     prop = vnnlib2.read(query)
     if prop.declarations is None:
         raise InternalError("a VNN-LIB 2 query without declarations")
     joint = combine.load(prop.declarations, networks)
     replay = combine.JointReplay(joint)
+    warnings = [*prop.warnings, *joint.warnings]
+    types = sorted({v.dtype for v in prop.declarations.variables if "float" in v.dtype} - set(ELEMENT_TYPES))
+    if types:
+        warnings.append(f"type {' and '.join(types)}: sat is confirmed in the network's own arithmetic, unsat is proved over the reals")
     files = tuple(FileRecord(model.file, model.sha256, name) for name, model in joint.files.items())
-    return Problem(joint.graph, prop, _narrowest(joint.input_dtypes), replay, replay.check, files, (*prop.warnings, *joint.warnings))
+    return Problem(joint.graph, prop, _narrowest(joint.input_dtypes), replay, replay.check, files, tuple(warnings))
 
 
 def _narrowest(dtypes: tuple[str, ...]) -> np.dtype:

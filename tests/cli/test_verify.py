@@ -56,12 +56,16 @@ def test_quiet(engine: FakeEngine, capsys: Capture) -> None:
     [
         ["net.onnx", "query.vnnlib"],
         ["query.vnnlib", "--network", "net.onnx"],
-        ["--network", "f=net.onnx", "query.vnnlib"],
     ],
 )
 def test_both_forms(engine: FakeEngine, arguments: list[str]) -> None:
     assert run(["verify", *arguments]) == 0
     assert engine.calls[0][:2] == (Path("net.onnx"), Path("query.vnnlib"))
+
+
+def test_named_networks(engine: FakeEngine) -> None:
+    assert run(["verify", "--network", "f=net.onnx", "--network", "g=other.onnx", "query.vnnlib"]) == 0
+    assert engine.calls[0][:2] == ({"f": Path("net.onnx"), "g": Path("other.onnx")}, Path("query.vnnlib"))
 
 
 @pytest.mark.parametrize(
@@ -71,6 +75,7 @@ def test_both_forms(engine: FakeEngine, arguments: list[str]) -> None:
         (["a", "b", "c"], "got 3 file"),
         (["a.onnx", "b.vnnlib", "--network", "a.onnx"], "only argument is the query"),
         (["b.vnnlib", "--network", "a.onnx", "--network", "b.onnx"], "several networks"),
+        (["b.vnnlib", "--network", "f=a.onnx", "--network", "f=b.onnx"], "two models"),
         (["q.vnnlib", "m.onnx"], "verifier verify m.onnx q.vnnlib"),
         (["m", "q", "--json", "-"], "stdout is for the verdict"),
         (["m", "q", "--json", "/no/such/folder/x.json"], "cannot be written"),

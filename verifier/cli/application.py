@@ -17,9 +17,14 @@ COMMANDS = {
     "verify": "Decide whether a network has a property.",
     "inspect": "Show the operators, shapes and layers of a network.",
     "bench": "Run suites of queries, and compare runs.",
+    "supports": "Say what is supported, in the terms of the VNN-LIB standard.",
     "completion": "Print the completion script of a shell.",
 }
 """Command -> its line in `--help`; command C is `verifier.cli.C:command`."""
+
+
+_ALIASES = {"capabilities": "supports"}
+"""Other names in the text of the VNN-LIB standard."""
 
 
 class LazyGroup(click.Group):
@@ -29,6 +34,7 @@ class LazyGroup(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        cmd_name = _ALIASES.get(cmd_name, cmd_name)
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = import_module(f"verifier.cli.{cmd_name}").command

@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from verifier.cli.exit_codes import INTERRUPTED, exit_code
+from verifier.cli.reporting import BASELINE_HELP, REPORT_HELP, UNDECIDED_HELP, Reporting
 from verifier.cli.signals import StopRequest
 from verifier.errors import Location, UsageError
 
@@ -29,10 +30,21 @@ _NAMED = re.compile(r"([A-Za-z][A-Za-z0-9_]*)=(.+)")
     "networks",
     multiple=True,
     metavar="[NAME=]MODEL.onnx",
-    help="The model, if only the query is an argument. NAME is accepted and ignored: VNN-LIB 1 does not name networks.",
+    help="The model, if only the query is an argument; repeated for queries over several networks. NAME: what a VNN-LIB 2 query calls it.",
 )
 @click.option("--timeout", type=float, metavar="SECONDS", help="Wall-clock limit, loading included. Default: none.")
+@click.option(
+    "--serialise-assignments",
+    "--assignments",
+    "tensors_path",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Write the counterexample to a VNN-LIB 2 query as ONNX tensors DIR/VARIABLE.pb, not to stdout.",
+)
 @click.option("--json", "json_path", type=click.Path(path_type=Path), metavar="FILE", help="Write the verdict as JSON.")
+@click.option("--report", "reports", multiple=True, metavar="FORMAT=FILE", help=REPORT_HELP)
+@click.option("--baseline", type=click.Path(path_type=Path), metavar="FILE", help=BASELINE_HELP)
+@click.option("--undecided", type=click.Choice(["fail", "pass"]), default="fail", help=UNDECIDED_HELP)
 @click.option("--events", "events_path", type=click.Path(path_type=Path), metavar="FILE", help="Write progress as JSON lines.")
 @click.option("--device", metavar="auto|cpu|cuda", help="Where bounds are computed. Default: auto.")
 @click.option("--seed", type=int, metavar="N", help="Seed of every random choice. Default: 0.")
@@ -44,7 +56,11 @@ def command(
     files: tuple[Path, ...],
     networks: tuple[str, ...],
     timeout: float | None,
+    tensors_path: Path | None,
     json_path: Path | None,
+    reports: tuple[str, ...],
+    baseline: Path | None,
+    undecided: str,
     events_path: Path | None,
     device: str | None,
     seed: int | None,
@@ -57,10 +73,10 @@ def command(
 
     \b
     verifier verify MODEL.onnx QUERY.vnnlib
-    verifier verify QUERY.vnnlib --network [NAME=]MODEL.onnx
+    verifier verify QUERY.vnnlib --network [NAME=]MODEL.onnx ...
 
-    The verdict goes to stdout: sat (violated, followed by a counterexample), unsat (holds), unknown or timeout. Everything
-    else goes to stderr.
+    The verdict goes to stdout: sat (violated, followed by a counterexample), unsat (holds), unknown or timeout (timed-out for
+    VNN-LIB 2). Everything else goes to stderr.
 
     \b
     Exit codes: 0 holds, 1 violated, 2 refused, 3 undecided,
@@ -70,26 +86,39 @@ def command(
     settings = _settings(config_path, {"search.timeout": timeout, "search.device": device, "search.seed": seed})
     for path in (json_path, events_path):
         _check_writable(path)
+    if tensors_path is not None and tensors_path.exists() and not tensors_path.is_dir():
+        raise UsageError("this is not a folder", code="V002", location=Location(str(tensors_path)))
     verdict = _decide(network, query, settings, events_path, quiet)
-    _report(verdict, json_path, quiet, verbose)
+    _report(verdict, json_path, tensors_path, quiet, verbose)
     code = exit_code(verdict)
     return 0 if exit_zero and code != INTERRUPTED else code
 
 
-def _inputs(files: tuple[Path, ...], networks: tuple[str, ...]) -> tuple[Path, Path]:
-    """Network and query, from either form of the command line."""
+def _inputs(files: tuple[Path, ...], networks: tuple[str, ...]) -> tuple[Path | dict[str, Path], Path]:
+    """Network, or networks by name, and query, from either form of the command line."""
     if networks and len(files) != 1:
         raise UsageError("with --network the only argument is the query", hint="verifier verify QUERY.vnnlib --network MODEL.onnx")
-    if len(networks) > 1:
-        raise UsageError("queries over several networks are not supported", hint="give --network once")
     if networks:
-        named = _NAMED.fullmatch(networks[0])
-        return Path(named.group(2) if named else networks[0]), files[0]
+        return _networks(networks), files[0]
     if len(files) != 2:
         raise UsageError(f"expected a model and a query, got {len(files)} file(s)", hint="verifier verify MODEL.onnx QUERY.vnnlib")
     if ".vnnlib" in files[0].suffixes and ".onnx" in files[1].suffixes:
         raise UsageError("the model comes before the query", hint=f"verifier verify {files[1]} {files[0]}")
     return files[0], files[1]
+
+
+def _networks(networks: tuple[str, ...]) -> Path | dict[str, Path]:
+    found: dict[str, Path] = {}
+    for text in networks:
+        named = _NAMED.fullmatch(text)
+        if named is None and len(networks) == 1:
+            return Path(text)
+        if named is None:
+            raise UsageError(f"several networks, but {text!r} has no name", hint="write --network NAME=MODEL.onnx for each")
+        if named.group(1) in found:
+            raise UsageError(f"two models are given for the network {named.group(1)}")
+        found[named.group(1)] = Path(named.group(2))
+    return found
 
 
 def _settings(path: Path | None, options: dict[str, Any]) -> Settings:
@@ -101,16 +130,13 @@ def _settings(path: Path | None, options: dict[str, Any]) -> Settings:
 
 def _check_writable(path: Path | None) -> None:
     """Before the run rather than after it."""
-    if path is None:
-        return
-    if str(path) == "-":
-        raise UsageError("stdout is for the verdict; give a file name instead of '-'", code="V002")
-    target = path if path.exists() else path.parent
-    if path.is_dir() or not target.exists() or not os.access(target, os.W_OK):
-        raise UsageError("this file cannot be written", code="V002", location=Location(str(path)))
+    from verifier.report.formats import check_writable
+
+    if path is not None:
+        check_writable(path)
 
 
-def _decide(network: Path, query: Path, settings: Settings, events_path: Path | None, quiet: bool) -> Verdict:
+def _decide(network: Path | dict[str, Path], query: Path, settings: Settings, events_path: Path | None, quiet: bool) -> Verdict:
     from verifier.report.progress import JsonLines, Table, broadcast
     from verifier.search.events import Listener
 
@@ -135,12 +161,13 @@ def _opened(path: Path) -> IO[str]:
         raise UsageError(f"this file cannot be written: {error.strerror}", code="V002", location=Location(str(path))) from error
 
 
-def _report(verdict: Verdict, json_path: Path | None, quiet: bool, verbose: int) -> None:
+def _report(verdict: Verdict, json_path: Path | None, tensors_path: Path | None, quiet: bool, verbose: int) -> None:
     """The verdict first: nothing that fails afterwards can take it back."""
     from verifier.report import json_report, text
 
+    serialised = tensors_path is not None and _serialised(verdict, tensors_path)
     try:
-        sys.stdout.write(text.answer(verdict) + "\n")
+        sys.stdout.write((text.word(verdict) if serialised else text.answer(verdict)) + "\n")
         sys.stdout.flush()
     except BrokenPipeError:
         # The reader has gone; keep the interpreter from failing on the same pipe at exit, which would change the exit code.
@@ -154,3 +181,21 @@ def _report(verdict: Verdict, json_path: Path | None, quiet: bool, verbose: int)
             json_report.write(verdict, json_path)
         except OSError as error:
             click.echo(f"warning: the verdict stands, but {json_path} was not written: {error.strerror}", err=True)
+
+
+def _serialised(verdict: Verdict, folder: Path) -> bool:
+    """Whether the counterexample now lies in `folder`; if not, it goes to stdout."""
+    from verifier.report import tensors
+
+    found = verdict.counterexample
+    if found is None:
+        return False
+    if not found.variables:
+        click.echo("warning: counterexamples to VNN-LIB 1 queries are not serialised", err=True)
+        return False
+    try:
+        tensors.write(found, folder)
+    except OSError as error:
+        click.echo(f"warning: {folder} was not written: {error.strerror}", err=True)
+        return False
+    return True
