@@ -88,9 +88,11 @@ def command(
         _check_writable(path)
     if tensors_path is not None and tensors_path.exists() and not tensors_path.is_dir():
         raise UsageError("this is not a folder", code="V002", location=Location(str(tensors_path)))
-    verdict = _decide(network, query, settings, events_path, quiet)
+    reporting = Reporting.of(reports, undecided, baseline)
+    with reporting.errors(network, query):
+        verdict = _decide(network, query, settings, events_path, quiet)
     _report(verdict, json_path, tensors_path, quiet, verbose)
-    code = exit_code(verdict)
+    code = reporting.finish(verdict, exit_code(verdict))
     return 0 if exit_zero and code != INTERRUPTED else code
 
 
