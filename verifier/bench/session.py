@@ -51,13 +51,15 @@ def share(categories: Sequence[Category], partition: tuple[int, int]) -> list[In
 def bench(categories: Sequence[Category], options: Options, stream: IO[str] | None, stop: Callable[[], bool]) -> Finished:
     """Run what is not stored yet, store each result as it comes, write the CSV. Raises StorageError and UsageError."""
     known = {c.name: truths(c.folder, c.instances) for c in categories}
+    folders = {c.name: str(c.folder) for c in categories}
     instances = share(categories, options.partition)
     with Store(options.output, {"verifier": __version__, "settings": dict(options.settings)}, options.resume) as store:
         todo = _open(instances, store.rows(), options)
         progress = Progress(stream, len(todo), options.jobs, sum(map(options.timeout, todo)))
 
         def done(answer: runner.Answer) -> None:
-            row = _row(answer, known[answer.instance.category].get(answer.instance.position))
+            category = answer.instance.category
+            row = _row(answer, known[category].get(answer.instance.position), folders[category])
             store.add(row)
             progress.add(row)
 
@@ -86,8 +88,7 @@ def _open(instances: Sequence[Instance], rows: Sequence[Row], options: Options) 
     return [instance for instance in instances if not settled(instance)]
 
 
-def _row(answer: runner.Answer, truth: Truth | None) -> Row:
+def _row(answer: runner.Answer, truth: Truth | None, folder: str) -> Row:
     i = answer.instance
-    return Row(
-        i.category, i.position, i.onnx, i.vnnlib, answer.timeout, answer.status, answer.seconds, truth, answer.document, answer.error
-    )
+    names = (i.category, i.position, i.onnx, i.vnnlib)
+    return Row(*names, answer.timeout, answer.status, answer.seconds, truth, answer.document, answer.error, folder)

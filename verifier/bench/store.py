@@ -9,7 +9,7 @@ import csv
 import io
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any
 
 from verifier.bench.scoring import Outcome, Truth, word
 from verifier.errors import Location, StorageError, UsageError
+from verifier.report.records import Record
 
 DATABASE = "results.sqlite"
 TABLE = "results.csv"
@@ -27,11 +28,12 @@ CREATE TABLE IF NOT EXISTS run (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHO
 CREATE TABLE IF NOT EXISTS result (
     category TEXT NOT NULL, position INTEGER NOT NULL, onnx TEXT NOT NULL, vnnlib TEXT NOT NULL, timeout REAL NOT NULL,
     status TEXT NOT NULL, seconds REAL NOT NULL, truth TEXT, reference TEXT, reference_seconds REAL, document TEXT, error TEXT,
+    folder TEXT NOT NULL,
     PRIMARY KEY (category, position)
 ) WITHOUT ROWID;
 """
-_INSERT = "INSERT OR REPLACE INTO result VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_SELECT = """SELECT category, position, onnx, vnnlib, timeout, status, seconds, truth, reference, reference_seconds, document, error
+_INSERT = "INSERT OR REPLACE INTO result VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_SELECT = """SELECT category, position, onnx, vnnlib, timeout, status, seconds, truth, reference, reference_seconds, document, error, folder
 FROM result ORDER BY category, position"""
 
 
@@ -40,7 +42,7 @@ class Row:
     """The result of one instance.
 
     `timeout`: seconds that were given; `seconds`: wall clock, start-up included; `document`: the JSON verdict, None where there is none;
-    `error`: {"code", "message", "location", "hint"} of an `error` row.
+    `error`: {"code", "message", "location", "hint"} of an `error` row; `folder`: of the suite's table.
     """
 
     category: str
@@ -53,6 +55,7 @@ class Row:
     truth: Truth | None = None
     document: Mapping[str, Any] | None = None
     error: Mapping[str, Any] | None = None
+    folder: str = ""
 
     @property
     def outcome(self) -> Outcome:
@@ -150,6 +153,7 @@ def _values(row: Row) -> tuple[Any, ...]:
         seconds,
         None if row.document is None else json.dumps(row.document, allow_nan=False),
         None if row.error is None else json.dumps(row.error),
+        row.folder,
     )
 
 
@@ -160,9 +164,9 @@ def _select(connection: sqlite3.Connection) -> list[Row]:
 def _row(values: tuple[Any, ...]) -> Row:
     verdict, reference, after = values[7:10]
     truth = None if verdict is None else Truth(verdict, reference, float("inf") if after is None else after)
-    document, error = (None if text is None else json.loads(text) for text in values[10:])
+    document, error = (None if text is None else json.loads(text) for text in values[10:12])
     category, position, onnx, vnnlib, timeout, status, seconds = values[:7]
-    return Row(category, position, onnx, vnnlib, timeout, status, seconds, truth, document, error)
+    return Row(category, position, onnx, vnnlib, timeout, status, seconds, truth, document, error, values[12])
 
 
 def competition_csv(rows: list[Row]) -> str:
@@ -172,6 +176,24 @@ def competition_csv(rows: list[Row]) -> str:
     for row in rows:
         writer.writerow([row.category, row.onnx, row.vnnlib, "0.0", row.status, f"{row.seconds:.6f}"])
     return text.getvalue()
+
+
+def records_of(rows: Iterable[Row]) -> list[Record]:
+    """The rows as reports take them."""
+    return [
+        Record(
+            r.status, r.onnx, r.vnnlib, r.seconds, r.document, r.error, r.category, r.position, _finite(r.timeout), _expected(r), r.folder
+        )
+        for r in rows
+    ]
+
+
+def _finite(seconds: float) -> float | None:
+    return seconds if seconds < float("inf") else None
+
+
+def _expected(row: Row) -> str | None:
+    return None if row.truth is None else row.truth.verdict
 
 
 def load(path: Path) -> list[Row]:

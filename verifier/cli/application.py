@@ -16,6 +16,7 @@ from verifier.errors import VerifierError
 COMMANDS = {
     "verify": "Decide whether a network has a property.",
     "inspect": "Show the operators, shapes and layers of a network.",
+    "report": "Make reports from results.",
     "bench": "Run suites of queries, and compare runs.",
     "supports": "Say what is supported, in the terms of the VNN-LIB standard.",
     "completion": "Print the completion script of a shell.",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from verifier.cli.exit_codes import HOLDS, INTERRUPTED, VIOLATED
+from verifier.cli.reporting import BASELINE_HELP, REPORT_HELP, UNDECIDED_HELP, Reporting
 from verifier.cli.signals import StopRequest
 from verifier.errors import UsageError
 
@@ -40,6 +41,10 @@ def command() -> None:
 @click.option("--timeout-scale", type=float, default=1.0, metavar="X", help="Factor on the suite's timeouts. Default: 1.")
 @click.option("--grace", type=click.FloatRange(0), default=5.0, metavar="SECONDS", help="From the timeout to the kill. Default: 5.")
 @click.option("--vnnlib", type=click.Choice(["1.0", "2.0"]), help="The version folder to run where a category has both. Default: 1.0.")
+@click.option("--report", "reports", multiple=True, metavar="FORMAT=FILE", help=REPORT_HELP)
+@click.option("--gate", is_flag=True, help="Exit with the code of the worst result, as a check in CI. Implied by the next two.")
+@click.option("--baseline", type=click.Path(path_type=Path), metavar="FILE", help=BASELINE_HELP)
+@click.option("--undecided", type=click.Choice(["fail", "pass"]), help=UNDECIDED_HELP)
 @click.option("--device", metavar="auto|cpu|cuda", help="Where bounds are computed. Default: auto.")
 @click.option("--seed", type=int, metavar="N", help="Seed of every random choice. Default: 0.")
 @click.option("--config", "config_path", type=click.Path(path_type=Path), metavar="FILE", help="YAML file with settings.")
@@ -54,6 +59,10 @@ def run(
     timeout_scale: float,
     grace: float,
     vnnlib: str | None,
+    reports: tuple[str, ...],
+    gate: bool,
+    baseline: Path | None,
+    undecided: str | None,
     device: str | None,
     seed: int | None,
     config_path: Path | None,
@@ -70,10 +79,13 @@ def run(
     \b
     Exit codes: 0 done, 1 an answer contradicts a stored verdict, 2 refused,
     4 results cannot be written, 130 interrupted (go on with --resume).
+    As a gate also 1 a property is violated, 2 or 4 an error, 3 undecided.
     """
     from verifier.bench import suite as suites
     from verifier.bench.session import Options
+    from verifier.bench.store import records_of
 
+    reporting = Reporting.of(reports, undecided or "fail", baseline, gate or undecided is not None)
     categories = suites.read(suite, vnnlib)
     options = Options(
         output or Path(f"bench-{(suite if suite.is_dir() else suite.parent).resolve().name}"),
@@ -87,9 +99,13 @@ def run(
     )
     finished = _run(categories, options, quiet)
     _show(finished, options)
+    records = records_of(finished.rows)
+    reporting.write(records)
     if not finished.complete:
         return INTERRUPTED
-    return VIOLATED if any(row.outcome.wrong for row in finished.rows) else HOLDS
+    if any(row.outcome.wrong for row in finished.rows):
+        return VIOLATED
+    return HOLDS if reporting.policy is None else reporting.policy.exit_code(records)
 
 
 @command.command("compare", short_help="Compare two runs.")

@@ -25,7 +25,8 @@ class Record:
 
     `verdict`: sat, unsat, unknown, timeout or error; `network`, `query`: as the user named them (several networks as one text);
     `seconds`: wall clock; `document`: the verdict document, None where there is none; `error`: {"code", "message", "location",
-    "hint"}; `category`, `position`, `timeout`, `expected`: for rows of a suite, expected being the stored verdict.
+    "hint"}; `category`, `position`, `timeout`, `expected`, `folder`: for rows of a suite, expected being the stored verdict and
+    `folder` what the names of the files are relative to.
     """
 
     verdict: str
@@ -38,6 +39,7 @@ class Record:
     position: int | None = None
     timeout: float | None = None
     expected: str | None = None
+    folder: str = ""
 
     @property
     def meaning(self) -> str:
@@ -50,11 +52,11 @@ class Record:
     @property
     def query_file(self) -> str:
         """The query's path as it was opened."""
-        return self.query if self.document is None else str(self.document["query"]["path"])
+        return os.path.join(self.folder, self.query) if self.document is None else str(self.document["query"]["path"])
 
     @property
     def network_file(self) -> str:
-        return self.network if self.document is None else str(self.document["networks"][0]["path"])
+        return os.path.join(self.folder, self.network) if self.document is None else str(self.document["networks"][0]["path"])
 
     @property
     def line(self) -> int | None:
@@ -120,6 +122,7 @@ def entry(record: Record) -> dict[str, Any]:
         "seconds": record.seconds,
         "timeout": record.timeout,
         "expected": record.expected,
+        "folder": record.folder,
         "error": record.error,
         "document": record.document,
     }
@@ -163,7 +166,7 @@ def _records(documents: Sequence[Any]) -> list[Record]:
 
 
 def _of_entry(e: Mapping[str, Any]) -> Record:
-    names = ("verdict", "network", "query", "seconds", "document", "error", "category", "position", "timeout", "expected")
+    names = ("verdict", "network", "query", "seconds", "document", "error", "category", "position", "timeout", "expected", "folder")
     return _checked(Record(**{name: e[name] for name in names}))
 
 

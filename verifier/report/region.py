@@ -1,0 +1,51 @@
+"""The region of a query around its counterexample, read again from the files that the verdict names."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from verifier.errors import VerifierError
+
+_MOST_BYTES = 32 << 20
+"""Larger files are not read again for a report."""
+
+
+@dataclass(frozen=True, eq=False)
+class Region:
+    """lower, upper (n,): the box of the violated disjunct in float64; shapes: of the network's inputs."""
+
+    lower: np.ndarray
+    upper: np.ndarray
+    shapes: tuple[tuple[int, ...], ...]
+
+
+def read(document: Mapping[str, Any]) -> Region | None:
+    """None where the files are not there, are not the ones of the verdict, are large, or speak VNN-LIB 2."""
+    found, query, network = document["counterexample"], document["query"], document["networks"][0]
+    if not (query.get("language", "1.0").startswith("1") and _unchanged(query) and _unchanged(network)):
+        return None
+    from verifier.graph import onnx_reader
+    from verifier.property import vnnlib1
+
+    try:
+        disjunct = vnnlib1.read(Path(query["path"])).disjuncts[found["disjunct"]]
+        return Region(np.asarray(disjunct.lower), np.asarray(disjunct.upper), onnx_reader.read(Path(network["path"])).input_shapes)
+    except (VerifierError, OSError, IndexError, ValueError):
+        return None
+
+
+def _unchanged(file: Mapping[str, Any]) -> bool:
+    path = Path(file["path"])
+    path = path if path.is_file() else path.with_name(path.name + ".gz")
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            return False
+        return hashlib.sha256(path.read_bytes()).hexdigest() == file["sha256"]
+    except OSError:
+        return False
