@@ -5,8 +5,8 @@ Nothing here has to be right for a verdict to be: any values that come out are s
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Callable, Mapping
 
 from verifier.arrays import Array, namespace
 from verifier.bounds.dual import Dual, Interval, Problem, Relaxation, evaluate, relax, relaxed_point
@@ -21,7 +21,7 @@ class Parameters:
     slopes: Mapping[int, Lines]
     multipliers: Mapping[int, Array]
 
-    def map(self, function: Callable[[Array], Array]) -> "Parameters":
+    def map(self, function: Callable[[Array], Array]) -> Parameters:
         return Parameters({n: Lines(function(s.lower), function(s.upper)) for n, s in self.slopes.items()},
                           {n: function(m) for n, m in self.multipliers.items()})
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Mapping, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -30,6 +31,12 @@ class Neurons:
             found[p] = slice(start, start + self.graph.nodes[p].size)
             start += self.graph.nodes[p].size
         return found
+
+    @cached_property
+    def functions(self) -> tuple[tuple[Elementwise, slice], ...]:
+        """Every nonlinear node's function with the flat numbers of the neurons that it reads."""
+        return tuple((operator, self.slices[self.graph.nodes[n].inputs[0]]) for n in self.graph.nonlinear
+                     if isinstance(operator := self.graph.nodes[n].operator, Elementwise))
 
     @property
     def total(self) -> int:
@@ -58,7 +65,7 @@ class Head:
     error: Array
 
     @staticmethod
-    def of(graph: Graph, p: int, arrays: Arrays, weights: ErrorWeights) -> "Head":
+    def of(graph: Graph, p: int, arrays: Arrays, weights: ErrorWeights) -> Head:
         """graph and weights in `arrays`."""
         xp, size = arrays.xp, graph.nodes[p].size
         unit = arrays.asarray(np.eye(size))
@@ -94,7 +101,7 @@ class Head:
 
 class BoxBounds(NamedTuple):
     """lower (B, R) of the rows without their constants; planes coefficients (B, R, n), offset (B, R); enclosures of the
-    pre-activations, flat (B, total); infeasible (B,): some enclosure is empty. All numpy, all rigorous in float64."""
+    pre-activations, flat (B, total); infeasible (B,): some enclosure is empty; q of the rows (see Dual). All rigorous in float64."""
 
     lower: np.ndarray
     coefficients: np.ndarray
@@ -102,12 +109,13 @@ class BoxBounds(NamedTuple):
     below: np.ndarray
     above: np.ndarray
     infeasible: np.ndarray
+    q: dict[int, np.ndarray]
 
 
 def make_heads(neurons: Neurons, arrays: Arrays, weights: ErrorWeights) -> dict[int, Head]:
-    """Heads of the pre-activations that `bound_boxes` bounds by rows."""
+    """Heads of all pre-activations."""
     graph = neurons.graph.to(arrays)
-    return {p: Head.of(graph, p, arrays, weights) for p in neurons.deep}
+    return {p: Head.of(graph, p, arrays, weights) for p in graph.preactivations}
 
 
 def bound_boxes(neurons: Neurons, heads: Mapping[int, Head], arrays: Arrays, weights: ErrorWeights, rows: Mapping[int, Array], lower: np.ndarray, upper: np.ndarray,
@@ -136,16 +144,16 @@ def bound_boxes(neurons: Neurons, heads: Mapping[int, Head], arrays: Arrays, wei
             operator = graph.nodes[n].operator
             if isinstance(operator, Elementwise):
                 relaxations[n] = relax(operator, bounds)
-    dual = evaluate(graph, rows, Problem(low, high, known, relaxations, {}), weights)
+    dual = evaluate(graph, rows, Problem(low, high, known, relaxations, {}), weights, keep=True)
     flat = [arrays.xp.concat([values[p][side] for p in graph.preactivations], axis=1) if graph.preactivations else low[:, :0] for side in (0, 1)]
-    return BoxBounds(*map(to_numpy, (dual.lower, dual.coefficients, dual.offset, *flat, infeasible)))
+    return BoxBounds(*map(to_numpy, (dual.lower, dual.coefficients, dual.offset, *flat, infeasible)), {n: to_numpy(q) for n, q in dual.q.items()})
 
 
 def _tighten(heads: Mapping[int, Head], graph: Graph, arrays: Arrays, weights: ErrorWeights, low: Array, high: Array,
              values: Mapping[int, Interval], relaxations: Mapping[int, Relaxation], p: int, bounds: Interval) -> Interval:
-    """CROWN rows for the neurons of p unstable in each box, padded to the longest list of the batch."""
+    """CROWN rows for the neurons of p unstable or split in each box, padded to the longest list of the batch."""
     xp = arrays.xp
-    loose = unstable(graph, p, bounds)
+    loose = unstable(graph, p, bounds) | _pinned(graph, p, bounds)
     most = int(xp.max(xp.sum(xp.astype(loose, xp.int64), axis=1)))
     if most == 0:
         return bounds
@@ -158,3 +166,35 @@ def _tighten(heads: Mapping[int, Head], graph: Graph, arrays: Arrays, weights: E
     lower[at, index] = xp.maximum(lower[at, index], result[:, :most])
     upper[at, index] = xp.minimum(upper[at, index], -result[:, most:])
     return Interval(lower, upper)
+
+
+def _pinned(graph: Graph, p: int, bounds: Interval) -> Array:
+    """Neurons held at a kink by a split: bounding them again shows where the split's side has become empty."""
+    found = bounds.lower != bounds.lower
+    for n in graph.consumers[p]:
+        operator = graph.nodes[n].operator
+        for kink in operator.kinks if isinstance(operator, Elementwise) else ():
+            found = found | (bounds.lower == kink) | (bounds.upper == kink)
+    return found
+
+
+def neuron_planes(neurons: Neurons, heads: Mapping[int, Head], arrays: Arrays, weights: ErrorWeights, lower: np.ndarray, upper: np.ndarray,
+                  below: np.ndarray, above: np.ndarray, neuron: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Planes a (B, 2, n), c (B, 2) of one neuron (B,) of each box:  a_0 . x + c_0 <= z <= -(a_1 . x + c_1)  on the box.
+
+    below, above: enclosures that hold in the box, flat (B, total), as `bound_boxes` returned them.
+    """
+    graph, xp = neurons.graph.to(arrays), arrays.xp
+    planes, offsets = np.zeros((len(neuron), 2, lower.shape[1])), np.zeros((len(neuron), 2))
+    for p, s in neurons.slices.items():
+        mine = np.flatnonzero((neuron >= s.start) & (neuron < s.stop))
+        if not len(mine):
+            continue
+        known = neurons.split(arrays.asarray(below[mine]), arrays.asarray(above[mine]))
+        relaxations = {n: relax(operator, known[graph.nodes[n].inputs[0]]) for n in graph.ancestors(p)
+                       if isinstance(operator := graph.nodes[n].operator, Elementwise)}
+        rows, constant, error = heads[p].rows(xp, arrays.indices(neuron[mine, None] - s.start))
+        dual = evaluate(graph, rows, Problem(arrays.asarray(lower[mine]), arrays.asarray(upper[mine]), known, relaxations, {}), weights)
+        planes[mine] = to_numpy(dual.coefficients)
+        offsets[mine] = to_numpy(dual.offset + constant - (xp.abs(dual.offset) + xp.abs(constant)) * 2.0**-52 - error)
+    return planes, offsets

@@ -19,8 +19,9 @@ S rows of each. Results are lower bounds only: upper(c) = -lower(-c).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Mapping, NamedTuple
+from typing import NamedTuple
 
 from verifier.arrays import Array, namespace
 from verifier.bounds.rigorous import ErrorWeights

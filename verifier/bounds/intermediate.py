@@ -3,8 +3,8 @@ slopes for what is left (each row with its own), every result rigorous."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Callable, Mapping
 
 import numpy as np
 

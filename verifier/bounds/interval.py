@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Mapping
+from collections.abc import Mapping
 
 from verifier.arrays import Array, namespace
 from verifier.bounds.dual import Interval
-from verifier.bounds.rigorous import U, ErrorWeights
+from verifier.bounds.rigorous import ErrorWeights, U
 from verifier.graph.ir import Graph
 from verifier.operators.base import Elementwise, Input
 

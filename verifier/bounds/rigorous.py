@@ -15,8 +15,8 @@ them E, only shrink in subproblems. Underflow adds less than 2^-1070 a product: 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Mapping
 
 import numpy as np
 
@@ -42,7 +42,7 @@ class ErrorWeights:
     forward: Mapping[int, Array]
     underflow: float
 
-    def to(self, arrays: Arrays) -> "ErrorWeights":
+    def to(self, arrays: Arrays) -> ErrorWeights:
         return ErrorWeights({n: arrays.asarray(e) for n, e in self.node.items()},
                             {n: arrays.asarray(e) for n, e in self.multiplier.items()},
                             {n: arrays.asarray(e) for n, e in self.forward.items()}, self.underflow)

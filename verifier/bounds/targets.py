@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -29,7 +30,7 @@ class Targets:
     strict: np.ndarray
 
     @staticmethod
-    def of(disjuncts: "Sequence[Disjunct]") -> "Targets":
+    def of(disjuncts: Sequence[Disjunct]) -> Targets:
         parts = [d.coefficients() for d in disjuncts]
         longest = max(len(p[2]) for p in parts)
         pick = [np.arange(longest) % len(p[2]) * (np.arange(longest) < len(p[2])) for p in parts]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -12,7 +13,9 @@ class Boxes:
     """B subproblems, all on the host in float64 (lists of indices in int64).
 
     lower, upper: input boxes (B, n); below, above: enclosures of all pre-activations, flat (B, total), valid in the box;
-    disjunct (B,); bound: best lower bound known (B,); depth (B,); candidates: inputs to halve (B, K), -1 for none.
+    disjunct (B,); bound: best lower bound known (B,); depth (B,); candidates (B, K): what to split, -1 for none, inputs by their
+    number, neurons by n + their flat number. cuts (B, P, n + 1): planes (a, c) with a . x + c <= 0 for every counterexample of
+    the subproblem, from the neurons split so far; zeros where unused.
     """
 
     lower: np.ndarray
@@ -23,6 +26,7 @@ class Boxes:
     bound: np.ndarray
     depth: np.ndarray
     candidates: np.ndarray
+    cuts: np.ndarray
 
     def __len__(self) -> int:
         return len(self.depth)
@@ -32,8 +36,13 @@ class Boxes:
         return Boxes(*(getattr(self, f.name)[index] for f in fields(self)))
 
     @staticmethod
-    def concatenate(parts: list[Boxes]) -> Boxes:
-        return parts[0] if len(parts) == 1 else Boxes(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Boxes)))
+    def concatenate(parts: Sequence[Boxes]) -> Boxes:
+        if len(parts) == 1:
+            return parts[0]
+        most = max(p.cuts.shape[1] for p in parts)
+        cuts = [np.pad(p.cuts, ((0, 0), (0, most - p.cuts.shape[1]), (0, 0))) for p in parts]
+        others = {f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Boxes) if f.name != "cuts"}
+        return Boxes(**others, cuts=np.concatenate(cuts))
 
     def nbytes(self) -> int:
         return sum(getattr(self, f.name).nbytes for f in fields(self))

@@ -1,8 +1,9 @@
 """Branch and bound on the input box, for networks with few inputs that vary.
 
-A box waits with the inputs in which it may be halved. When its turn comes, the halves of every candidate are bounded (all
-layers re-bounded) and the best candidate is taken; its halves are known by then: refuted ones leave, counterexamples are
-tried, the rest is clipped with the planes of its rows and waits in turn.
+A box waits with the inputs in which it may be halved and, where few neurons are left unstable, with a neuron that may be
+split. When its turn comes, the halves of every candidate are bounded (all layers re-bounded) and the best candidate is
+taken; its halves are known by then: refuted ones leave, counterexamples are tried, the rest is clipped with the planes of
+its rows and of its split neurons and waits in turn.
 """
 
 from __future__ import annotations
@@ -16,12 +17,13 @@ import numpy as np
 from verifier.arrays import Arrays
 from verifier.attack.gradient import descend
 from verifier.attack.witness import Witness
-from verifier.bounds.batch import BoxBounds, Head, Neurons, bound_boxes, make_heads
+from verifier.bounds.batch import BoxBounds, Head, Neurons, bound_boxes, make_heads, neuron_planes
 from verifier.bounds.rigorous import ErrorWeights
 from verifier.bounds.targets import Targets
 from verifier.graph.ir import Graph
 from verifier.search.boxes import Boxes
 from verifier.search.branching.lookahead import best_split
+from verifier.search.branching.scores import neuron_scores, split_points
 from verifier.search.clipping import clip
 from verifier.search.conjunction import refuted_together
 from verifier.search.frontier import Frontier
@@ -30,18 +32,29 @@ from verifier.search.query import Query
 
 _CHUNK = 48
 """Boxes bounded together: their rows should stay in a core's cache."""
+_FEW = 6
+"""Unstable neurons of a box from which on they are split instead of its inputs: all their phases are few linear pieces."""
+_MOST_CUTS = 8
+"""Planes of split neurons that a box keeps; forgetting one is sound."""
 _POLISHED = 8
 """Points of a batch from which a few steps of gradient descent are tried."""
 
 
 class Batch(NamedTuple):
-    """Bounded boxes: row bounds with constants (B, R), planes a (B, R, n), c (B, R); refuted (B,)."""
+    """Bounded boxes: row bounds with constants (B, R), planes a (B, R, n), c (B, R); refuted (B,); neuron (B,): the one to
+    split, -1 where inputs are."""
 
     boxes: Boxes
     bounds: np.ndarray
     planes: np.ndarray
     offsets: np.ndarray
     refuted: np.ndarray
+    neuron: np.ndarray
+
+    def all_planes(self) -> tuple[np.ndarray, np.ndarray]:
+        """Planes of the rows and the cuts: a (B, R + P, n), c (B, R + P)."""
+        cuts = self.boxes.cuts
+        return np.concatenate([self.planes, cuts[:, :, :-1]], axis=1), np.concatenate([self.offsets, cuts[:, :, -1]], axis=1)
 
     def select(self, index: np.ndarray) -> Batch:
         return Batch(self.boxes.select(index), *(a[index] for a in self[1:]))
@@ -85,7 +98,7 @@ class Search:
             if witness is not None:
                 return Outcome(False, witness, progress.nodes, float(batch.bounds.max(axis=1).min()), progress.share)
             waiting = self._candidates(self._clipped(batch, progress))
-            divisible = waiting.candidates[:, 0] >= 0
+            divisible = (waiting.candidates >= 0).any(axis=1)
             stuck += int(np.sum(~divisible))
             frontier = frontier or Frontier(waiting.select(slice(0, 0)))
             frontier.push(waiting.select(divisible))
@@ -99,40 +112,73 @@ class Search:
     def bound(self, boxes: Boxes) -> Batch:
         """Bounds of boxes, in chunks on all cores."""
         parts = [boxes.select(slice(i, i + _CHUNK)) for i in range(0, len(boxes), _CHUNK)]
+        batches = self.context.workers.map(self._bound_chunk, parts)
+        return Batch(Boxes.concatenate([b.boxes for b in batches]), *(np.concatenate(field) for field in zip(*(b[1:] for b in batches))))
 
-        def work(part: Boxes) -> BoxBounds:
-            return bound_boxes(self.neurons, self.heads, self.arrays, self.weights, self.targets.rows(self.graph, self.arrays, part.disjunct),
-                               part.lower, part.upper, part.below, part.above)
-
-        found = BoxBounds(*(np.concatenate(field) for field in zip(*self.context.workers.map(work, parts))))
+    def _bound_chunk(self, boxes: Boxes) -> Batch:
+        rows = self.targets.rows(self.graph, self.arrays, boxes.disjunct)
+        found = bound_boxes(self.neurons, self.heads, self.arrays, self.weights, rows, boxes.lower, boxes.upper, boxes.below, boxes.above)
         bounds = self.targets.add_constant(found.lower, boxes.disjunct)
         offsets = self.targets.add_constant(found.offset, boxes.disjunct)
         known = replace(boxes, below=found.below, above=found.above, bound=np.maximum(boxes.bound, bounds.max(axis=1)))
-        refuted = found.infeasible | self.targets.refuted(bounds, boxes.disjunct)
-        rest = np.flatnonzero(~refuted)
-        refuted[rest] = refuted_together(boxes.lower[rest], boxes.upper[rest], found.coefficients[rest], offsets[rest])
-        return Batch(known, bounds, found.coefficients, offsets, refuted)
+        batch = Batch(known, bounds, found.coefficients, offsets, found.infeasible | self.targets.refuted(bounds, boxes.disjunct), np.full(len(boxes), -1))
+        rest = np.flatnonzero(~batch.refuted)
+        planes, constants = batch.all_planes()
+        batch.refuted[rest] = refuted_together(boxes.lower[rest], boxes.upper[rest], planes[rest], constants[rest])
+        batch.neuron[:] = self._best_neuron(batch, found)
+        return batch
+
+    def _best_neuron(self, batch: Batch, found: BoxBounds) -> np.ndarray:
+        """(B,): the neuron to split in open boxes with few unstable ones, -1 in others."""
+        boxes = batch.boxes
+        best = np.full(len(boxes), -1)
+        count = sum((~operator.linear(boxes.below[:, s], boxes.above[:, s])).sum(axis=1) for operator, s in self.neurons.functions)
+        few = np.flatnonzero(~batch.refuted & (count > 0) & (count <= _FEW))
+        if len(few):
+            q = {n: values[few] for n, values in found.q.items()}
+            low, high = (np.concatenate(pair, axis=1)[few] for pair in ((boxes.below, boxes.lower), (boxes.above, boxes.upper)))
+            score = neuron_scores(self.graph, self.neurons, q, batch.bounds[few], low, high)
+            # The first layer first: with its phases fixed, the planes of the next one's neurons are exact.
+            for s in self.neurons.slices.values():
+                neuron = s.start + score[:, s].argmax(axis=1)
+                here = (best[few] < 0) & (score[np.arange(len(few)), neuron] > 0)
+                best[few] = np.where(here, neuron, best[few])
+        return best
 
     def _halved(self, boxes: Boxes) -> Batch:
         """Both halves of every box, in the candidate whose halves have the best bounds."""
         count, most = boxes.candidates.shape
         owner, place = np.nonzero(boxes.candidates >= 0)
-        dimension = boxes.candidates[owner, place]
-        middle = 0.5 * boxes.lower[owner, dimension] + 0.5 * boxes.upper[owner, dimension]
-        each = boxes.select(owner)
-        left_upper, right_lower = each.upper.copy(), each.lower.copy()
-        at = np.arange(len(owner))
-        left_upper[at, dimension] = right_lower[at, dimension] = middle
-        deeper = replace(each, depth=each.depth + 1)
-        batch = self.bound(Boxes.concatenate([replace(deeper, upper=left_upper), replace(deeper, lower=right_lower)]))
+        batch = self.bound(self._halves(boxes.select(owner), boxes.candidates[owner, place]))
         values = np.full((count, most, 2), -np.inf)
         # A refuted half is worth all that was needed, whatever its number says.
-        worth = np.where(batch.refuted, np.inf, batch.bounds.max(axis=1)).reshape(2, len(owner))
-        values[owner, place] = worth.T
+        values[owner, place] = np.where(batch.refuted, np.inf, batch.bounds.max(axis=1)).reshape(2, len(owner)).T
         index = np.full((count, most), -1)
-        index[owner, place] = at
+        index[owner, place] = np.arange(len(owner))
         chosen = index[np.arange(count), best_split(boxes.bound, values)]
         return batch.select(np.concatenate([chosen, chosen + len(owner)]))
+
+    def _halves(self, boxes: Boxes, candidate: np.ndarray) -> Boxes:
+        """The lower halves (or the ones above the neuron's point) of all boxes, then the others."""
+        n = boxes.lower.shape[1]
+        by_input, by_neuron = np.flatnonzero(candidate < n), np.flatnonzero(candidate >= n)
+        first = {name: getattr(boxes, name).copy() for name in ("lower", "upper", "below", "above", "cuts")}
+        if len(by_neuron):
+            first["cuts"] = np.concatenate([np.zeros((len(boxes), 1, n + 1)), first["cuts"]], axis=1)[:, :_MOST_CUTS]
+        second = {name: values.copy() for name, values in first.items()}
+        dimension = candidate[by_input]
+        middle = 0.5 * boxes.lower[by_input, dimension] + 0.5 * boxes.upper[by_input, dimension]
+        first["upper"][by_input, dimension] = second["lower"][by_input, dimension] = middle
+        if len(by_neuron):
+            neuron, some = candidate[by_neuron] - n, boxes.select(by_neuron)
+            point = split_points(self.graph, self.neurons, some.below, some.above)[np.arange(len(some)), neuron]
+            first["below"][by_neuron, neuron] = second["above"][by_neuron, neuron] = point
+            a, c = neuron_planes(self.neurons, self.heads, self.arrays, self.weights, some.lower, some.upper, some.below, some.above, neuron)
+            # z >= point needs  -(a_1 x + c_1) >= point;  z <= point needs  a_0 x + c_0 <= point. One rounding each.
+            first["cuts"][by_neuron, 0] = np.concatenate([a[:, 1], np.nextafter(c[:, 1] + point, -np.inf)[:, None]], axis=1)
+            second["cuts"][by_neuron, 0] = np.concatenate([a[:, 0], np.nextafter(c[:, 0] - point, -np.inf)[:, None]], axis=1)
+        deeper = replace(boxes, depth=boxes.depth + 1)
+        return Boxes.concatenate([replace(deeper, **first), replace(deeper, **second)])
 
     def _attack(self, batch: Batch, progress: Progress) -> Witness | None:
         """The corner that minimises each box's best plane, and the centre, on the real network."""
@@ -154,7 +200,7 @@ class Search:
     def _clipped(self, batch: Batch, progress: Progress) -> Batch:
         """Boxes without the parts that some row's plane excludes; empty ones are closed."""
         boxes = batch.boxes
-        lower, upper = clip(boxes.lower, boxes.upper, batch.planes, batch.offsets, 2)
+        lower, upper = clip(boxes.lower, boxes.upper, *batch.all_planes(), 2)
         empty = (lower > upper).any(axis=1)
         progress.closed(boxes.depth[empty])
         return batch._replace(boxes=replace(boxes, lower=lower, upper=upper)).select(~empty)
@@ -171,4 +217,8 @@ class Search:
         order = np.argsort(-score, axis=1, kind="stable")[:, : self.look_ahead]
         best = np.take_along_axis(score, order, axis=1)
         worth = (best >= 0) & (best >= 0.05 * best[:, :1])
-        return replace(boxes, candidates=np.where(worth, order, -1))
+        chosen = np.where(worth, order, -1)
+        by_neuron = batch.neuron >= 0
+        chosen[by_neuron] = -1
+        chosen[by_neuron, 0] = boxes.lower.shape[1] + batch.neuron[by_neuron]
+        return replace(boxes, candidates=chosen)

@@ -99,7 +99,8 @@ def _by_inputs(query: Query, exact: Arrays, fast: Arrays, plan: Plan, context: C
             for side in (0, 1)]
     loose = tuple(int(to_numpy(unstable(query.graph, p, root.preactivations[p])).sum()) for p in query.graph.preactivations)
     context.report(Event("R", context.clock(), open=count, unstable=sum(loose)))
-    boxes = Boxes(query.lower, query.upper, *flat, np.arange(count), np.full(count, -np.inf), np.zeros(count, np.int64), np.zeros((count, 0), np.int64))
+    boxes = Boxes(query.lower, query.upper, *flat, np.arange(count), np.full(count, -np.inf), np.zeros(count, np.int64), np.zeros((count, 0), np.int64),
+                  np.zeros((count, 0, query.graph.input_size + 1)))
     if neurons.total and not np.isfinite(flat[0]).all():
         return Solved(Outcome(False, None, 0, -np.inf, 0.0, exhausted=True), plan, loose)
     search = input_split.Search.of(query, exact, fast, root.weights, context, _LOOK_AHEAD_INPUTS)

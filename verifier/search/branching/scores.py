@@ -4,6 +4,8 @@ al. 2020, with the intercept term of any elementwise function instead of the Rel
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from verifier.arrays import to_numpy
@@ -20,7 +22,7 @@ def candidates(graph: Graph, neurons: Neurons, dual: Dual, bounds: np.ndarray, l
     most = max(1, min(most, neurons.total))
     neuron, point = np.full((len(low), most), -1), np.zeros((len(low), most))
     if neurons.total:
-        score = neuron_scores(graph, neurons, dual, bounds, low, high)
+        score = neuron_scores(graph, neurons, {n: to_numpy(q) for n, q in dual.q.items()}, bounds, low, high)
         best = np.argpartition(-score, most - 1, axis=1)[:, :most]
         order = np.argsort(-np.take_along_axis(score, best, axis=1), axis=1, kind="stable")
         best = np.take_along_axis(best, order, axis=1)
@@ -55,17 +57,17 @@ def split_points(graph: Graph, neurons: Neurons, low: np.ndarray, high: np.ndarr
     return points
 
 
-def neuron_scores(graph: Graph, neurons: Neurons, dual: Dual, bounds: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+def neuron_scores(graph: Graph, neurons: Neurons, rows_q: Mapping[int, np.ndarray], bounds: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """(B, T) >= 0, zero for neurons that cannot be split: |q| times the largest gap between the function and its line,
-    for the row with the best bound."""
+    for the row with the best bound. rows_q: nonlinear node -> (B, R, size), see Dual."""
     score = np.zeros((len(low), neurons.total))
     row = bounds.argmax(axis=1)
     at = np.arange(len(low))
     for n in graph.nonlinear:
         operator, s = graph.nodes[n].operator, neurons.slices[graph.nodes[n].inputs[0]]
-        if not isinstance(operator, Elementwise) or n not in dual.q:
+        if not isinstance(operator, Elementwise) or n not in rows_q:
             continue
-        q = to_numpy(dual.q[n])[at, row].astype(np.float64)
+        q = rows_q[n][at, row].astype(np.float64)
         below, above = low[:, s], high[:, s]
         lines = operator.lines(below, above)
         point = operator.split_point(below, above)
