@@ -98,7 +98,7 @@ def run(
         grace,
     )
     finished = _run(categories, options, quiet)
-    _show(finished, options)
+    _show(finished, options, quiet)
     records = records_of(finished.rows)
     reporting.write(records)
     if not finished.complete:
@@ -137,13 +137,14 @@ def _run(categories: Any, options: Options, quiet: bool) -> Finished:
         return bench(categories, options, None if quiet else sys.stderr, stop.requested)
 
 
-def _show(finished: Finished, options: Options) -> None:
+def _show(finished: Finished, options: Options, quiet: bool) -> None:
     from verifier.bench.store import DATABASE, TABLE
     from verifier.bench.summary import table
 
     if finished.rows:
         _echo(table(finished.rows))
-    click.echo(f"results in {options.output / DATABASE} and {TABLE}", err=True)
+    if not quiet:
+        click.echo(f"results in {options.output / DATABASE} and {TABLE}", err=True)
     if not finished.complete:
         click.echo("interrupted: go on with --resume", err=True)
 

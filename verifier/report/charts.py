@@ -27,6 +27,8 @@ def cactus(times: Mapping[str, Sequence[float]]) -> str:
             axes.step(range(1, len(seconds) + 1), sorted(max(s, 1e-3) for s in seconds), where="post", label=name, color=colour, marker=".")
         axes.set(xlabel="queries decided", ylabel="seconds", yscale="log")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.yaxis.set_major_formatter(lambda value, position: f"{value:g}")
+        axes.yaxis.set_minor_formatter(lambda value, position: f"{value:g}" if len(axes.get_yticks()) < 3 else "")
         axes.grid(True, which="major", color=_INK, alpha=0.15)
         axes.spines[["top", "right"]].set_visible(False)
         if len(times) > 1:
