@@ -17,7 +17,7 @@ import numpy as np
 from verifier.arrays import Arrays, numpy_arrays, to_numpy, torch_arrays
 from verifier.bounds import interval
 from verifier.bounds.ascent import Ascent, Schedule, initial_parameters, problem_of
-from verifier.bounds.batch import BoxBounds, Neurons, bound_boxes, make_heads
+from verifier.bounds.batch import BoxBounds, Neurons, bound_boxes, make_heads, neuron_planes
 from verifier.bounds.dual import Dual, Interval, Problem, Relaxation, evaluate, relax
 from verifier.bounds.intermediate import RootBounds, root_bounds
 from verifier.bounds.rigorous import ErrorWeights, error_weights
@@ -416,6 +416,14 @@ def box_bounds(graph: Graph, arrays: Arrays, bounds: RootBounds, targets: Target
     weights = bounds.weights.to(arrays)
     which = np.zeros(count, np.int64)
     return bound_boxes(neurons, make_heads(neurons, arrays, weights), arrays, weights, targets.rows(graph, arrays, which), lower, upper, below, above)
+
+
+def planes_of_neurons(graph: Graph, arrays: Arrays, bounds: RootBounds, lower: np.ndarray, upper: np.ndarray, below: np.ndarray, above: np.ndarray,
+                      neuron: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Planes a (k, 2, n), c (k, 2) of the neurons (k,) over one box (n,) with enclosures (total,)."""
+    neurons, weights = Neurons(graph), bounds.weights.to(arrays)
+    repeated = [np.repeat(b[None], len(neuron), axis=0) for b in (lower, upper, below, above)]
+    return neuron_planes(neurons, make_heads(neurons, arrays, weights), arrays, weights, *repeated, neuron)
 
 
 class NoGate:

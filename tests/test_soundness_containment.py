@@ -84,6 +84,7 @@ def test_points_lie_inside_all_bounds(seed: int) -> None:
     case.check_rows(best, "ascent")
     check_arbitrary_parameters(case, arrays, crown)
     check_boxes(case, arrays, crown)
+    check_split_boxes(case, arrays, crown)
     check_splits(case, arrays, crown)
 
 
@@ -117,6 +118,40 @@ def check_boxes(case: Case, arrays: Arrays, bounds: RootBounds) -> None:
         case.check_rows(result.lower[index], f"box {b}", inside(case, low, high))
         case.check_planes(result.coefficients[index], result.offset[index], f"box {b}", inside(case, low, high))
     assert (found.below[-1:] >= graphs.flat_enclosures(graph, bounds)[0]).all()
+
+
+def check_split_boxes(case: Case, arrays: Arrays, bounds: RootBounds) -> None:
+    """Boxes whose enclosures were narrowed by splits: everything holds at the points that satisfy the splits."""
+    rng, graph = case.rng, case.graph
+    if not graph.preactivations:
+        return
+    targets = graphs.targets_of(case.rows[graph.output], inputs=case.rows.get(0))
+    flat = np.concatenate([case.values[p] for p in graph.preactivations], axis=1)
+    for _ in range(3):
+        below, above = (b.copy() for b in graphs.flat_enclosures(graph, bounds))
+        keep = np.full(len(case.x), True)
+        for neuron in rng.integers(0, flat.shape[1], 2):
+            point = float(np.clip(0.0 if rng.random() < 0.5 else flat[rng.integers(len(flat)), neuron], below[neuron], above[neuron]))
+            if rng.random() < 0.5:
+                below[neuron], keep = point, keep & (flat[:, neuron] >= point)
+            else:
+                above[neuron], keep = point, keep & (flat[:, neuron] <= point)
+        found = graphs.box_bounds(graph, arrays, bounds, targets, case.lower[None], case.upper[None], (below[None], above[None]))
+        if found.infeasible[0]:
+            assert not (keep & ((flat > below + case.tolerance) & (flat < above - case.tolerance)).all(axis=1)).any(), "a split box with points is called empty"
+            continue
+        assert (flat[keep] >= found.below[0] - case.tolerance).all() and (flat[keep] <= found.above[0] + case.tolerance).all(), "split box"
+        case.check_rows(found.lower[0], "split box", keep)
+        case.check_planes(found.coefficients[0], found.offset[0], "split box", keep)
+        # Constants have no plane of their own; the search never splits them.
+        varying = np.flatnonzero(np.concatenate([np.full(graph.nodes[p].size, 0 in graph.ancestors(p)) for p in graph.preactivations]))
+        if not len(varying):
+            continue
+        neurons = rng.choice(varying, 6)
+        a, c = graphs.planes_of_neurons(graph, arrays, bounds, case.lower, case.upper, found.below[0], found.above[0], neurons)
+        for k, neuron in enumerate(neurons):
+            z = flat[keep, neuron]
+            assert (case.x[keep] @ a[k, 0] + c[k, 0] <= z + case.tolerance).all() and (case.x[keep] @ a[k, 1] + c[k, 1] <= -z + case.tolerance).all()
 
 
 def inside(case: Case, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:

@@ -1,0 +1,175 @@
+"""Do the soundness tests notice a fault in a bound rule? One line of a copy of the package is changed at a time.
+
+    python tests/seeded_faults.py              all faults
+    python tests/seeded_faults.py NAME ...     those whose name contains a NAME
+    python tests/seeded_faults.py --list
+
+Every fault is killed (some test fails or crashes), survives, or is stale (its line is no longer there, once exactly).
+The faults marked loose weaken a bound or a heuristic without making it wrong: they are expected to survive.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+TESTS = ("tests/bounds", "tests/search/test_clipping.py", "tests/search/test_conjunction.py", "tests/search/test_splits.py", "tests/search/test_frontier.py",
+         "tests/search/test_lookahead.py", "tests/search/test_input_split.py", "tests/test_soundness_containment.py", "tests/attack", "tests/search/test_coverage.py",
+         "tests/search/test_exactness.py", "tests/search/test_solve.py")
+
+
+@dataclass(frozen=True)
+class Fault:
+    name: str
+    file: str
+    old: str
+    new: str
+    loose: bool = False
+
+
+DUAL, RIGOROUS, BATCH, INTERVAL = (f"verifier/bounds/{n}.py" for n in ("dual", "rigorous", "batch", "interval"))
+ROOTS, TARGETS, LINEAR, SMOOTH, AFFINE = ("verifier/bounds/intermediate.py", "verifier/bounds/targets.py", "verifier/operators/piecewise_linear.py",
+                                          "verifier/operators/smooth.py", "verifier/operators/affine.py")
+NEURONS, INPUTS, SPLITS, CLIP = (f"verifier/search/{n}.py" for n in ("neuron_split", "input_split", "splits", "clipping"))
+FAULTS = (
+    # the evaluator
+    Fault("rows of one branch only", DUAL, "for n in range(max(rows), -1, -1):", "for n in reversed(graph.ancestors(max(rows))):"),
+    Fault("missing bias", DUAL, "constant = constant + _offset_product(flat, offset, node.shape)", "pass"),
+    Fault("box sides swapped", DUAL, "lowest = _dot(positive, problem.lower[:, None]) + _dot(plane - positive, problem.upper[:, None])",
+          "lowest = _dot(positive, problem.upper[:, None]) + _dot(plane - positive, problem.lower[:, None])"),
+    Fault("box centre only", DUAL, "lowest = _dot(positive, problem.lower[:, None]) +", "lowest = _dot(positive, 0.5 * (problem.lower + problem.upper)[:, None]) +"),
+    Fault("lines swapped", DUAL, "return Relaxation(slopes.lower, slopes.upper, below, above)", "return Relaxation(slopes.upper, slopes.lower, below, above)"),
+    Fault("lower intercept of the upper line", DUAL, 'above = operator.intercept(slopes.upper, lower, upper, "upper")',
+          'above = operator.intercept(slopes.upper, lower, upper, "lower")'),
+    Fault("upper intercept of the lower line", DUAL, 'operator.intercept(slopes.lower, lower, upper, "lower") -', 'operator.intercept(slopes.lower, lower, upper, "upper") -'),
+    Fault("intercept dropped", DUAL, "(_dot(q, centre) + _dot(size, spread))", "_dot(q, centre)"),
+    Fault("slopes not clipped", DUAL, "slopes = Lines(*(xp.minimum(xp.maximum(s, least), greatest) for s in slopes))", "slopes = Lines(*slopes)"),
+    Fault("multiplier sides swapped", DUAL, "_dot(xp.maximum(m, 0.0), upper[:, None]) - _dot(xp.minimum(m, 0.0), lower[:, None])",
+          "_dot(xp.maximum(m, 0.0), lower[:, None]) - _dot(xp.minimum(m, 0.0), upper[:, None])"),
+    Fault("multiplier without constant", DUAL, "constant - _dot(xp.maximum(m, 0.0), upper[:, None]) -", "constant -"),
+    Fault("last consumer wins", DUAL, "coefficients[p] = coefficients[p] + part if p in coefficients else part", "coefficients[p] = part"),
+    Fault("sign of the error", DUAL, "constant = constant - (1.0 + 1e-9) * error", "constant = constant + (1.0 + 1e-9) * error"),
+    Fault("no error at all", DUAL, "constant = constant - (1.0 + 1e-9) * error - weights.underflow", "pass"),
+    Fault("no error of affine nodes", DUAL, "error = error + _dot(xp.abs(flat), weights.node[n])", "pass"),
+    Fault("no error of nonlinear nodes", DUAL, "error = error + _dot(size, weight)", "pass"),
+    Fault("no error of multipliers", DUAL, "error = error + _dot(xp.abs(m), weights.multiplier[n])", "pass"),
+    Fault("no error of the input", DUAL, "error = error + _dot(xp.abs(plane), weights.node[0])", "pass"),
+    Fault("no slack of smooth functions", DUAL, '- operator.slack(slopes.lower, lower, upper, "lower")', "- 0.0"),
+    # the rounding bound
+    Fault("rounding of single precision is not it", RIGOROUS, "U = 2.0**-53", "U = 2.0**-60"),
+    Fault("no rounding of products", RIGOROUS, "error = gamma(op.terms + 2) * z + gamma(node.size + adds) * offset", "error = gamma(node.size + adds) * offset"),
+    Fault("weights of values instead of magnitudes", RIGOROUS, "through = op.absolute(1, *parents).reshape(-1)", "through = np.abs(op.forward(1, *parents)).reshape(-1)"),
+    Fault("no rounding of intervals", RIGOROUS, "forward[n] = gamma(op.terms + 8) * z", "forward[n] = 0.0 * z"),
+    Fault("merged weight lost", RIGOROUS, "weights[n] = weights[n] + _steepest(operator) * weights[p] * (1 + 1e-9)", "pass"),
+    # intervals and batches
+    Fault("interval without radius", INTERVAL, "low, high = centre - radius, centre + radius", "low, high = centre - 0.99 * radius, centre + radius"),
+    Fault("interval of a function without rounding", INTERVAL, "margin = (2 * op.function_ulps + 2) * U", "margin = 0.0"),
+    Fault("known enclosure forced", INTERVAL, "low, high = xp.maximum(low, known[n].lower), xp.minimum(high, known[n].upper)",
+          "low, high = xp.minimum(low, known[n].lower), xp.minimum(high, known[n].upper)", loose=True),
+    Fault("head without constant", BATCH, "return rows, xp.concat([constant, -constant], axis=1), xp.concat([error, error], axis=1)",
+          "return rows, 0.0 * xp.concat([constant, -constant], axis=1), xp.concat([error, error], axis=1)"),
+    Fault("head with a constant of one sign", BATCH, "xp.concat([constant, -constant], axis=1)", "xp.concat([constant, constant], axis=1)"),
+    Fault("head without rounding", BATCH, "result = result + constant - (xp.abs(result) + xp.abs(constant)) * 2.0**-52 - error", "result = result + constant"),
+    Fault("upper bound not negated", BATCH, "upper[at, index] = xp.minimum(upper[at, index], -result[:, most:])",
+          "upper[at, index] = xp.minimum(upper[at, index], result[:, most:])"),
+    Fault("bounds of one box for all", BATCH, "at = arrays.indices(np.arange(low.shape[0]))[:, None]", "at = arrays.indices(0 * np.arange(low.shape[0]))[:, None]"),
+    Fault("root bounds of the other side", ROOTS, "return result[:k], -result[k:]", "return result[:k], -result[:k]"),
+    Fault("root bounds without rounding", ROOTS, "result = evaluate(moved, {p: _unit_rows(arrays, part, node.shape)}, problem, weights).lower[0]",
+          "result = evaluate(moved, {p: _unit_rows(arrays, part, node.shape)}, problem, None).lower[0]"),
+    Fault("root bounds of the proposals", ROOTS, "problem = problem_of(moved, low, high, below, parameters)",
+          "problem = problem_of(moved, low, high, {n: Interval(0.999 * b.lower, 0.999 * b.upper) for n, b in below.items()}, parameters)"),
+    # operators
+    Fault("chord from the middle", LINEAR, "return xp.maximum(self.function(lower) - slope * lower, self.function(upper) - slope * upper)",
+          "return self.function(upper) - slope * upper"),
+    Fault("kink forgotten", LINEAR, "for p in [*inner, upper]:", "for p in [upper]:"),
+    Fault("range of slopes of a stable neuron", LINEAR, "return xp.where(lower >= 0, one, least), xp.where((upper <= 0) & (lower < 0), least, one)",
+          "return xp.where(upper >= 0, one, least), xp.where((upper <= 0) & (lower < 0), least, one)"),
+    Fault("clip is the identity", LINEAR, "flat = (upper <= self.low) | (lower >= self.high)", "flat = (upper <= self.low)", loose=True),
+    Fault("stationary point of the wrong side", SMOOTH, 'inner = xp.clip(-p if side == "lower" else p, lower, upper)', 'inner = xp.clip(p if side == "lower" else -p, lower, upper)'),
+    Fault("only the stationary point", SMOOTH, "for end in (lower, upper):", "for end in (lower,):"),
+    Fault("convolution absolute without sign", AFFINE, "return self._apply(x, namespace(self.weight).abs(self.weight))", "return self._apply(x, self.weight)"),
+    Fault("linear absolute without sign", AFFINE, "return _right_product(x, namespace(self.weight).abs(self.weight))", "return _right_product(x, self.weight)"),
+    Fault("sum counted once", AFFINE, "part = y if self.divisor == 1 else y / self.divisor", "part = y"),
+    Fault("padding crops the other end", AFFINE, "target.append(slice(first + b, last + b))", "target.append(slice(max(0, b), max(0, b) + last - first))", loose=True),
+    # searches
+    Fault("a split of the wrong side", SPLITS, "up, down = self.side > 0, self.side < 0", "up, down = self.side < 0, self.side > 0", loose=True),
+    Fault("both children of one side", SPLITS, "for sign in (1, -1):", "for sign in (1, 1):"),
+    Fault("split slots of another depth", SPLITS, "neuron[at, self.depth], point[at, self.depth] = self.choice, self.choice_point",
+          "neuron[at, self.depth], point[at, self.depth] = self.choice, 0.9 * self.choice_point + 0.01"),
+    Fault("a gap between the halves", INPUTS, 'first["upper"][by_input, dimension] = second["lower"][by_input, dimension] = middle',
+          'first["upper"][by_input, dimension], second["lower"][by_input, dimension] = middle, middle + 0.05 * (boxes.upper[by_input, dimension] - middle)'),
+    Fault("a gap between the phases", INPUTS, 'first["below"][by_neuron, neuron] = second["above"][by_neuron, neuron] = point',
+          'first["below"][by_neuron, neuron] = point; second["above"][by_neuron, neuron] = point - 0.1 * (point - some.below[np.arange(len(some)), neuron])'),
+    Fault("cuts of the other phase", INPUTS, 'second["cuts"][by_neuron, 0] = np.concatenate([a[:, 0]', 'second["cuts"][by_neuron, 0] = np.concatenate([a[:, 1]'),
+    Fault("cut without its point", INPUTS, "np.nextafter(c[:, 0] - point, -np.inf)", "np.nextafter(c[:, 0] + 0.5, -np.inf)"),
+    Fault("plane of a neuron without constant", BATCH, "offsets[mine] = to_numpy(dual.offset + constant -", "offsets[mine] = to_numpy(dual.offset -"),
+    Fault("plane of a neuron without rounding", BATCH, "- (xp.abs(dual.offset) + xp.abs(constant)) * 2.0**-52 - error)", ")"),
+    Fault("mixture without rounding", "verifier/search/conjunction.py", "- gamma(rows + 2 * n + 12) * 2 * sizes - 1e-300 > 0", "> 0"),
+    Fault("mixture with negative weights", "verifier/search/conjunction.py", "return best * scale", "return (best - 0.02) * scale"),
+    Fault("mixture at the centre", "verifier/search/conjunction.py", "least = np.maximum(mixed, 0.0) * lower + np.minimum(mixed, 0.0) * upper",
+          "least = mixed * (0.5 * lower + 0.5 * upper)"),
+    Fault("missing candidate taken", "verifier/search/branching/lookahead.py", "np.where(np.isneginf(children).all(axis=2), -2.0, np.where(np.isfinite(score), score, -1.0))",
+          "np.where(np.isfinite(score), score, -1.0)"),
+    Fault("only one half", INPUTS, "return batch.select(np.concatenate([chosen, chosen + len(owner)]))", "return batch.select(chosen)"),
+    Fault("stuck boxes are proved", INPUTS, "stuck += int(np.sum(~divisible))", "pass"),
+    Fault("closed by the proposal", NEURONS, "refuted[promising] = tree.targets.refuted(accepted, splits.disjunct[promising])",
+          "refuted[promising] = tree.targets.refuted(bounds[promising] + 1e-3, splits.disjunct[promising])"),
+    Fault("closed with a tolerance", NEURONS, "refuted[promising] = tree.targets.refuted(accepted, splits.disjunct[promising])",
+          "refuted[promising] = tree.targets.refuted(accepted + 1e-5, splits.disjunct[promising])"),
+    Fault("promising is proved", NEURONS, "promising = ((bounds > 0) |", "promising = ((bounds > -0.01) |", loose=True),
+    Fault("undecidable is proved", NEURONS, "stuck += int(undecidable.sum())", "pass"),
+    Fault("strict rows and others alike", TARGETS, "return ((bounds > 0) | (self.strict[which] & (bounds >= 0))).any(axis=1)", "return (bounds >= 0).any(axis=1)"),
+    Fault("all rows of a disjunct needed", TARGETS, "return ((bounds > 0) | (self.strict[which] & (bounds >= 0))).any(axis=1)",
+          "return ((bounds > 0) | (self.strict[which] & (bounds >= 0))).all(axis=1)", loose=True),
+    Fault("constant rounded up", TARGETS, "return lower + d - 4 * U * (np.abs(lower) + np.abs(d))", "return lower + d"),
+    Fault("clip without rounding", CLIP, "offset = c - gamma(n + 8) * 4 * (sizes[:, :, 0] + np.abs(c))", "offset = c"),
+    Fault("clip of the wrong side", CLIP, "rest = terms.sum(axis=2, keepdims=True) - terms", "rest = terms.sum(axis=2, keepdims=True)"),
+    Fault("clip with the other corner", CLIP, "terms = positive * lower[:, None] + negative * upper[:, None]", "terms = positive * upper[:, None] + negative * lower[:, None]"),
+)
+
+
+def run(fault: Fault) -> tuple[str, float, str]:
+    """(killed, survived or stale; seconds; the first test that failed)."""
+    source = (ROOT / fault.file).read_text()
+    if source.count(fault.old) != 1:
+        return "stale", 0.0, ""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder)
+        for part in ("verifier", "tests"):
+            shutil.copytree(ROOT / part, copy / part, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(ROOT / "pyproject.toml", copy)
+        (copy / fault.file).write_text(source.replace(fault.old, fault.new))
+        environment = {**os.environ, "SOUNDNESS_SEEDS": os.environ.get("SOUNDNESS_SEEDS", "60"), "PYTHONDONTWRITEBYTECODE": "1"}
+        start = time.monotonic()
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "--tb=no", "-p", "no:cacheprovider", *TESTS]
+        done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, timeout=900)
+        first = next((line.split(" ")[1] for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))), "")
+        return "killed" if done.returncode else "survived", time.monotonic() - start, first
+
+
+def main(arguments: list[str]) -> int:
+    chosen = [f for f in FAULTS if not arguments or any(a in f.name for a in arguments)]
+    if arguments == ["--list"]:
+        chosen, arguments = [], []
+        print("\n".join(f"{f.name}{' (loose)' if f.loose else ''}" for f in FAULTS))
+    counts: dict[tuple[str, bool], int] = {}
+    for fault in chosen:
+        result, seconds, first = run(fault)
+        counts[result, fault.loose] = counts.get((result, fault.loose), 0) + 1
+        print(f"{result:9}{' loose ' if fault.loose else '       '}{fault.name:45}{seconds:6.1f} s  {first}", flush=True)
+    killed, survived = counts.get(("killed", False), 0), counts.get(("survived", False), 0)
+    stale = sum(n for (result, _), n in counts.items() if result == "stale")
+    if chosen:
+        print(f"{killed} of {killed + survived} faults killed, {stale} stale")
+    return 1 if survived or stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
