@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -25,6 +26,8 @@ FORMATS = {
     "baseline": ("verifier.report.simple_formats:as_baseline", "the violations, for --baseline"),
 }
 """Format -> (module:function, its line in the help)."""
+_LONE = re.compile("[\ud800-\udfff]")
+"""Halves of surrogate pairs, as in the names of files that are not UTF-8: they cannot be written."""
 _EXTRA = {"html": ("jinja2", "matplotlib")}
 
 
@@ -70,7 +73,7 @@ def check_writable(path: Path) -> None:
 def render(format: str, records: Sequence[Record], policy: Policy) -> str:
     module, name = FORMATS[format][0].split(":")
     function: Callable[[Sequence[Record], Policy], str] = getattr(import_module(module), name)
-    return function(records, policy)
+    return _LONE.sub("\ufffd", function(records, policy))
 
 
 def write(targets: Iterable[Target], records: Sequence[Record], policy: Policy, warn: Callable[[str], None]) -> None:

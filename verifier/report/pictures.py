@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 _LEAST = 4
-_FLAT = {784: (1, 28, 28), 3072: (3, 32, 32)}
+_FLAT = {784: (28, 28), 3072: (3, 32, 32)}
 """Flat inputs that are known for images: MNIST and CIFAR."""
 
 
@@ -32,12 +32,8 @@ class Layout:
 
 
 def layout(shape: Sequence[int]) -> Layout | None:
-    """The layout of an input of this shape; None where it is no picture. Leading ones are the batch."""
-    dims = list(shape)
-    while len(dims) > 1 and dims[0] == 1 and len(dims) != 3:
-        dims = dims[1:]
-    while len(dims) > 1 and dims[-1] == 1 and len(dims) == 2:
-        dims = dims[:-1]
+    """The layout of an input of this shape; None where it is no picture. Dimensions of one are the batch or a single channel."""
+    dims = [size for size in shape if size != 1]
     if len(dims) == 1 and dims[0] in _FLAT:
         dims = list(_FLAT[dims[0]])
     if len(dims) == 2:
@@ -46,7 +42,7 @@ def layout(shape: Sequence[int]) -> Layout | None:
         return None
     if dims[0] in (1, 3) and min(dims[1:]) >= _LEAST:
         return Layout(dims[1], dims[2], dims[0], True)
-    if dims[2] in (1, 3) and min(dims[:2]) >= _LEAST:
+    if dims[2] == 3 and min(dims[:2]) >= _LEAST:
         return Layout(dims[0], dims[1], dims[2], False)
     return None
 

@@ -144,7 +144,7 @@ def read(path: Path) -> list[Record]:
         raise UsageError("this result is not UTF-8 text", code="V020", location=Location(str(path))) from error
     try:
         return _records(_documents(text, path.suffix == ".jsonl"))
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
         hint = "expected what `--json` or `--report json=FILE` writes"
         raise UsageError(f"this is no result of the verifier: {error!r}", code="V020", location=Location(str(path)), hint=hint) from error
 
@@ -156,6 +156,8 @@ def _documents(text: str, lines: bool) -> list[Any]:
 def _records(documents: Sequence[Any]) -> list[Record]:
     found: list[Record] = []
     for document in documents:
+        if not isinstance(document, dict):
+            raise TypeError(f"expected an object, found {document!r:.20}")
         if document.get("kind") == "suite":
             found += [_of_entry(e) for e in document["results"]]
         elif "results" not in document and "document" in document:
@@ -172,6 +174,8 @@ def _of_entry(e: Mapping[str, Any]) -> Record:
 
 def _checked(record: Record) -> Record:
     """Touch what reports rely on, so that a foreign document is refused here and not in the middle of a report."""
+    if not all(part is None or isinstance(part, dict) for part in (record.document, record.error)):
+        raise TypeError("document and error are objects or null")
     if record.verdict not in ("sat", "unsat", "unknown", "timeout", "error") or not isinstance(record.seconds, (int, float)):
         raise ValueError(f"verdict {record.verdict!r}")
     if (record.verdict == "sat") != (record.document is not None and record.document["counterexample"] is not None):

@@ -47,5 +47,5 @@ def _small(file: str) -> bool:
     path = path if path.is_file() else path.with_name(path.name + ".gz")
     try:
         return path.stat().st_size <= _MOST_BYTES
-    except OSError:
+    except (OSError, ValueError):  # no such file, or no name that a file can have
         return False

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -73,9 +72,9 @@ def _place(path: str, line: int | None) -> dict[str, Any]:
     """Relative to the root of the sources where the file lies below the working directory, else absolute."""
     near = relative(path)
     if os.path.isabs(near):
-        place: dict[str, Any] = {"artifactLocation": {"uri": Path(near).as_uri()}}
+        place: dict[str, Any] = {"artifactLocation": {"uri": "file://" + quote(near, errors="replace")}}
     else:
-        place = {"artifactLocation": {"uri": quote(near), "uriBaseId": "%SRCROOT%"}}
+        place = {"artifactLocation": {"uri": quote(near, errors="replace"), "uriBaseId": "%SRCROOT%"}}
     if line is not None:
         place["region"] = {"startLine": line}
     return place

@@ -30,7 +30,7 @@ def as_json_lines(records: Sequence[Record], policy: Policy) -> str:
 def as_csv(records: Sequence[Record], policy: Policy) -> str:
     """With a header. Texts that a spreadsheet would run as a formula are quoted with an apostrophe."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    writer = csv.writer(text, lineterminator="\r\n")  # of RFC 4180
     writer.writerow(_COLUMNS)
     writer.writerows(map(_cells, records))
     return text.getvalue()
