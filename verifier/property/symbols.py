@@ -178,12 +178,14 @@ class Symbols:
     # References
 
     def element(self, token: Token) -> Element | None:
-        """What `token`, and the tokens that follow within its brackets, refers to; None: `token` is no name."""
+        """What `token`, and the tokens that follow within its brackets, refers to; None: `token` is no variable."""
         match = _REFERENCE.fullmatch(token.text)
         if match is None:
             if b"[" not in token.text or not _NAME.match(token.text):
                 return None
             return self._indexed(self._bracketed(token))
+        if match[2] is None and match[1] not in self.variables:
+            return None
         variable = self._known(match[1], token)
         if match[2] is None and variable.shape:
             following = self.scanner.next()
