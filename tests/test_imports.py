@@ -9,7 +9,7 @@ import pytest
 
 import verifier
 
-HEAVY = ("torch", "numpy", "onnx", "onnxruntime", "scipy", "yaml")
+HEAVY = ("torch", "numpy", "onnx", "onnxruntime", "scipy", "yaml", "jinja2", "matplotlib")
 
 
 def loaded(code: str) -> set[str]:
@@ -25,6 +25,8 @@ def loaded(code: str) -> set[str]:
         "import verifier",
         "import verifier; verifier.Verdict, verifier.Settings, verifier.Event, verifier.ModelError",
         "import verifier.report.json_report, verifier.report.text, verifier.report.progress",
+        "from verifier.cli.application import run; run(['bench', '--help']); run(['report', '--help'])",
+        "import verifier.bench.session, verifier.bench.compare, verifier.cli.reporting, verifier.report.formats",
         *(
             f"from verifier.cli.application import run; run({line.split()!r})"
             for line in ("--version", "--name", "--help", "verify --help", "inspect --help", "completion bash", "verify one-file")
