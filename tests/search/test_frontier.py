@@ -1,15 +1,32 @@
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from verifier.search.boxes import Boxes
 from verifier.search.frontier import Frontier
 
 
+@dataclass(frozen=True)
+class Boxes:
+    """Subproblems with a number of their own."""
+
+    bound: np.ndarray
+    number: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.number)
+
+    def select(self, index: np.ndarray | slice) -> Boxes:
+        return Boxes(self.bound[index], self.number[index])
+
+    @staticmethod
+    def concatenate(parts: list[Boxes]) -> Boxes:
+        return Boxes(np.concatenate([p.bound for p in parts]), np.concatenate([p.number for p in parts]))
+
+
 def boxes(bound: np.ndarray, first: int) -> Boxes:
-    """Boxes that carry a number of their own in `depth`."""
-    count, none = len(bound), np.zeros((len(bound), 0))
-    return Boxes(none, none, none, none, np.zeros(count, np.int64), bound, first + np.arange(count), np.zeros((count, 1), np.int64))
+    return Boxes(bound, first + np.arange(len(bound)))
 
 
 def test_nothing_is_lost_or_repeated() -> None:
@@ -30,9 +47,9 @@ def test_nothing_is_lost_or_repeated() -> None:
                 most, before = int(rng.integers(1, 12)), frontier.count
                 popped = frontier.pop(most)
                 assert len(popped) == min(most, before) and frontier.count == before - len(popped)
-                seen += popped.depth.tolist()
+                seen += popped.number.tolist()
         while frontier is not None and frontier.count:
-            seen += frontier.pop(3).depth.tolist()
+            seen += frontier.pop(3).number.tolist()
         assert sorted(seen) == list(range(made))
 
 
