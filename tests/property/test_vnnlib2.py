@@ -208,7 +208,8 @@ def test_a_bound_that_follows_from_another(parse: Any) -> None:
 def test_free_inputs(parse: Any) -> None:
     largest = Fraction(float(np.finfo(np.float32).max))
     prop = parse(ONE + "(assert (<= X[0] 1.0))")
-    assert bounds(prop) == [(-largest, Fraction(1)), (-largest, largest)]
+    assert bounds(prop, 0) == [(Fraction(-999), Fraction(1)), (Fraction(-1000), Fraction(1000))]
+    assert bounds(prop, 1) == [(-largest, Fraction(1)), (-largest, largest)]
     assert any("X[0], X[1]" in w for w in prop.warnings)
     with pytest.raises(PropertyError, match=r"X\[0\] has no lower bound"):
         parse(ONE.replace("float32", "real") + "(assert (<= X[0] 1.0))")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from verifier.errors import Location, ModelError, PropertyError
+from verifier.errors import ModelError
 from verifier.report.text import count
 
 if TYPE_CHECKING:
@@ -37,15 +37,15 @@ def command(model: Path, query: Path | None) -> None:
         raise
     for line in describe(network):
         click.echo(line)
-    unstable: tuple[int, ...] | None = None
+    graph, unstable = network.graph, None
     if query is not None:
-        from verifier.property import vnnlib1
+        from verifier import problem
 
-        prop = vnnlib1.read(query)
-        for line in _describe_query(network, prop, query):
+        asked = problem.read(model, query)
+        for line in _describe_query(asked.prop, asked.warnings, query):
             click.echo(line)
-        unstable = _unstable(network.graph, prop)
-    for line in layers(network.graph, unstable):
+        graph, unstable = asked.graph, _unstable(asked.graph, asked.prop)
+    for line in layers(graph, unstable):
         click.echo(line)
 
 
@@ -71,15 +71,11 @@ def layers(graph: Graph, unstable: tuple[int, ...] | None) -> Iterator[str]:
         yield f"{i:<10}  {type(node.operator).__name__:<12} {node.size:>9}{share}  {', '.join(node.origin)}".rstrip()
 
 
-def _describe_query(model: Model, prop: Property, query: Path) -> Iterator[str]:
-    for what, declared, found in (("X", prop.inputs, model.graph.input_size), ("Y", prop.outputs, model.graph.output_size)):
-        if declared != found:
-            message = f"the query declares {declared} {what} variables, but the network has {found}"
-            raise PropertyError(message, code="V210", location=Location(str(query)))
+def _describe_query(prop: Property, warnings: tuple[str, ...], query: Path) -> Iterator[str]:
     empty = sum(d.empty for d in prop.disjuncts)
     yield f"query       {query}"
     yield f"            {prop.inputs} inputs, {prop.outputs} outputs, {len(prop.disjuncts)} disjuncts ({empty} with an empty input set)"
-    yield from (f"warning     {warning}" for warning in prop.warnings)
+    yield from (f"warning     {warning}" for warning in warnings)
 
 
 def _unstable(graph: Graph, prop: Property) -> tuple[int, ...] | None:

@@ -103,25 +103,25 @@ def _extended(numbers: NumberTable, arm: Arm, bounds: tuple[Bounds, ...], rows: 
     keys = {2 * i + side for row in linear for i in row.inputs for side in (LOWER, UPPER)}
     if not keys:
         return arm
-    known = _known(numbers, (*bounds, *arm.bounds), np.array(sorted(keys), dtype=np.int32))
+    known_bounds = known(numbers, (*bounds, *arm.bounds), np.array(sorted(keys), dtype=np.int32))
     found: dict[int, Fraction] = {}
-    while fresh := dict(_implied(linear, known)):
+    while fresh := dict(_implied(linear, known_bounds)):
         found |= fresh
-        known |= fresh
+        known_bounds |= fresh
     if not found:
         return arm
     new = Bounds.of(list(found), [numbers.add(value) for value in found.values()])
     return Arm((*arm.bounds, new), arm.rows, arm.line)
 
 
-def _known(numbers: NumberTable, bounds: Iterable[Bounds], keys: np.ndarray) -> dict[int, Fraction]:
+def known(numbers: NumberTable, bounds: Iterable[Bounds], keys: np.ndarray) -> dict[int, Fraction]:
     """The tightest numbers of some keys."""
-    known: dict[int, Fraction] = {}
+    found: dict[int, Fraction] = {}
     for part in bounds:
         for k in np.flatnonzero(np.isin(part.keys, keys)):
             key, value = int(part.keys[k]), numbers.exact(int(part.ids[k]))
-            known[key] = value if key not in known else max(known[key], value) if key % 2 == LOWER else min(known[key], value)
-    return known
+            found[key] = value if key not in found else max(found[key], value) if key % 2 == LOWER else min(found[key], value)
+    return found
 
 
 def _implied(rows: Iterable[Row], known: dict[int, Fraction]) -> Iterator[tuple[int, Fraction]]:

@@ -37,6 +37,7 @@ _OUTPUT = re.compile(rb"\(\s*([<>]=?)\s+(" + _REFERENCE + rb")\s+(?:(" + NUMBER 
 _NEXT_BOUND = re.compile(SPACE + rb"\(\s*(?:assert\s*\(\s*(?:and\s*\(\s*)?)?[<>]=\s+(" + NAME + rb")\[")
 _STATEMENTS = "statements are (vnnlib-version <2.0>), then (declare-network ...), then (assert ...)"
 _ONE, _ZERO = Fraction(1), Fraction(0)
+_NARROW, _MOST_NARROW = Fraction(1000), 1000
 
 
 def read(path: str | Path) -> Property:
@@ -163,7 +164,7 @@ class _Reader(AssertionReader):
         common, arms = ties.with_implied_bounds(self.numbers, common, arms, inputs)
         first = np.unique(sources, return_index=True)[1]
         self._name_of = lambda index: self.symbols.shown("X", int(first[index]))
-        common = self._with_type_bounds(common, ties.lacking(common, arms, inputs), first)
+        common, arms = self._with_type_bounds(common, arms, first)
         disjuncts = self.build(common, arms, inputs, outputs)
         declarations = Declarations(tuple(self.symbols.networks.values()), sources)
         warnings = self.all_warnings(disjuncts)
@@ -177,16 +178,25 @@ class _Reader(AssertionReader):
         substitution = ties.Substitution(sources, self.numbers)
         return sources, substitution.arm(common), [substitution.arm(arm) for arm in arms]
 
-    def _with_type_bounds(self, common: Arm, keys: np.ndarray, first: np.ndarray) -> Arm:
-        """The largest finite float32 bounds the inputs of that type that have no other bound; first: a declared input for each."""
+    def _with_type_bounds(self, common: Arm, arms: list[Arm], first: np.ndarray) -> tuple[Arm, list[Arm]]:
+        """The largest finite float32 bounds the inputs of that type that lack a bound; first: a declared input for each.
+
+        So wide a box is a poor place to look for counterexamples: every arm comes in a narrow version as well, before the wide ones.
+        """
+        keys = ties.lacking(common, arms, len(first))
         single = [int(key) for key in keys if self.symbols.at("X", int(first[key // 2])).dtype == "float32"]
         if not single:
-            return common
+            return common, arms
         names = ", ".join(dict.fromkeys(self.input_name(key // 2) for key in single[:4])) + (", ..." if len(single) > 4 else "")
         self.warnings[f"inputs without bounds, such as {names}, are taken to be finite float32 numbers"] = []
+        opposite = ties.known(self.numbers, common.bounds, np.array([key ^ 1 for key in single], dtype=np.int32))
         largest = Fraction(float(np.finfo(np.float32).max))
         new = Bounds.of(single, [self.numbers.add(-largest if key % 2 == LOWER else largest) for key in single])
-        return Arm((*common.bounds, new), common.rows, common.line)
+        near = [opposite.get(key ^ 1, _ZERO) + (-_NARROW if key % 2 == LOWER else _NARROW) for key in single]
+        narrow = Bounds.of(single, [self.numbers.add(value) for value in near])
+        if 2 * len(arms) <= _MOST_NARROW:
+            arms = [Arm((*arm.bounds, narrow), arm.rows, arm.line) for arm in arms] + arms
+        return Arm((*common.bounds, new), common.rows, common.line), arms
 
     # Runs
 
