@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
 import time
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -32,4 +33,6 @@ def work(results: Connection, lifeline: Connection, task: str, log: str) -> None
         os._exit(0)
     if name == "orphan":
         (Path(log).parent / "pid").write_text(str(os.getpid()))
+        threading.Thread(target=worker._follow, args=(lifeline,), daemon=True).start()
+        time.sleep(60)
     worker.work(results, lifeline, task, log)

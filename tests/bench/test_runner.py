@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -79,6 +82,38 @@ def test_stopping_ends_the_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     start = time.monotonic()
     assert list(answers(list(read(folder)[0].instances), tmp_path, stop_after=1)) == ["first"]
     assert time.monotonic() - start < 15
+
+
+_PARENT = """
+import os, sys
+from pathlib import Path
+from tests.bench import faulty
+from verifier.bench import runner, suite
+
+if __name__ == "__main__":
+    runner.worker = faulty
+    folder = Path(sys.argv[1])
+    plan = runner.Plan({}, lambda i: 60.0, 1, 5.0, folder)
+    runner.run(suite.read(folder)[0].instances, plan, lambda a: None, lambda: False, lambda n: None)
+"""
+
+
+def test_workers_do_not_outlive_the_run(tmp_path: Path) -> None:
+    """Not even one that is killed."""
+    folder = suite(tmp_path, {"orphan.vnnlib": HOLDS})
+    root = str(Path(__file__).parents[2])
+    (tmp_path / "parent.py").write_text(_PARENT)
+    process = subprocess.Popen([sys.executable, str(tmp_path / "parent.py"), str(folder)], env={**os.environ, "PYTHONPATH": root})
+    pid_file, deadline = tmp_path / "pid", time.monotonic() + 30
+    while not (pid_file.exists() and pid_file.read_text()):
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.05)
+    worker = int(pid_file.read_text())
+    process.kill()
+    process.wait()
+    while Path(f"/proc/{worker}").exists() and "Z" not in Path(f"/proc/{worker}/stat").read_text().split()[2]:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_cores_are_shared() -> None:

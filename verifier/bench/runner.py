@@ -123,7 +123,12 @@ def _server(settings: Mapping[str, Any]) -> Any:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([*PRELOADED, *(["torch"] if settings.get("search.device") == "cuda" else [])])
     first = context.Process(target=worker.nothing)
-    first.start()
+    # An interrupt from the terminal reaches the whole group; the server inherits that it is blocked, even while it imports.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        first.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     first.join()
     return context
 
