@@ -140,7 +140,6 @@ def test_underflow_makes_no_proof() -> None:
     assert_below(graphs.row_bounds(graph, graphs.EXACT, bounds, {graph.output: np.ones((1, 1))}, ONE, ONE).lower, np.array([value]), "row")
 
 
-@pytest.mark.xfail(reason="a partial sum that overflows makes the bound +inf", raises=AssertionError, strict=True)
 def test_overflow_makes_no_proof() -> None:
     """1.7e308 + 1.7e308 - 1.7e308 - 1.75e308 < 0, but its first sum is infinite."""
     b = graphs.Builder(1)
@@ -153,7 +152,6 @@ def test_overflow_makes_no_proof() -> None:
     assert not graphs.targets_of(np.ones((1, 4))).refuted(dual.lower[None], np.zeros(1, np.int64)).any()
 
 
-@pytest.mark.xfail(reason="partial sums of lam over many consumers are not covered by the size of their total", raises=AssertionError, strict=True)
 @pytest.mark.parametrize("count", [100, 400])
 def test_many_consumers(count: int) -> None:
     """lam of the input is 1e20 - 8000 - ... - 8000 - 1e20: the small parts vanish in the large one."""
@@ -165,7 +163,6 @@ def test_many_consumers(count: int) -> None:
     assert_below(dual.lower, np.array([exact.values(graph, ONE)[-1].sum()]), "row")
 
 
-@pytest.mark.xfail(reason="multipliers add to the constant more often than nodes + 6 times", raises=AssertionError, strict=True)
 def test_many_additions_to_the_constant() -> None:
     """Every branch adds three times -0.99 to a constant of 1e16, where it is lost, and what makes up for two of them comes back in one sum."""
     b = graphs.Builder(1)
@@ -179,7 +176,6 @@ def test_many_additions_to_the_constant() -> None:
     assert_below(dual.lower, np.array([exact.fractions(rows[0]).dot(exact.values(graph, ONE)[-1])]), "row")
 
 
-@pytest.mark.xfail(reason="rows that start at a node leave its own rounding out where its weight was merged", raises=AssertionError, strict=True)
 def test_rounded_coefficients_right_below_a_neuron() -> None:
     """A batch normalisation: the stored shift is rounded, and `shift_magnitude` says how much; its enclosures have to say it too."""
     rng = np.random.default_rng(0)

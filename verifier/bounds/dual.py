@@ -117,8 +117,8 @@ def evaluate(graph: Graph, rows: Mapping[int, Array], problem: Problem, weights:
             offset = node.operator.offset
             if offset is not None:
                 constant = constant + _offset_product(flat, offset, node.shape)
-            if weights is not None and n in weights.node:
-                error = error + _dot(xp.abs(flat), weights.node[n])
+            if weights is not None and (n in weights.node or n in rows):  # what was merged into a consumer is missing where rows begin
+                error = error + _dot(xp.abs(flat), weights.node[n] if n in weights.node else weights.multiplier[n])
             parts = node.operator.transpose(lam)
         elif isinstance(node.operator, Input):
             coefficients[n] = flat
@@ -135,6 +135,9 @@ def evaluate(graph: Graph, rows: Mapping[int, Array], problem: Problem, weights:
     if weights is not None:
         error = error + _dot(xp.abs(plane), weights.node[0])
         constant = constant - (1.0 + 1e-9) * error - weights.underflow
+        # A sum that overflowed says nothing, whatever its sign.
+        constant = xp.where(constant < xp.inf, constant, -xp.inf)
+        lowest = xp.where(lowest < xp.inf, lowest, -xp.inf)
     return Dual(constant + lowest, plane, constant, kept)
 
 

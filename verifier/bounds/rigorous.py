@@ -4,12 +4,15 @@ With u = 2^-53 and g_k = k u / (1 - k u), a sum of k products in any order, fuse
 sum of their absolute values (Higham 2002, section 3.1). The evaluator computes lam with such sums and uses the computed
 lam as multipliers, which is allowed; what is left is, for every node n, at most |lam_n| . E_n with
 
-    affine      E_n = g_{k+2} M_n + g_{size+N} |F(0)|       M_n = |J| zmax + |F(0)|, k = terms of the operator
-    nonlinear   E_n = 2 g_{size+N} T + g_{2 ulps + 16} T    T = max |s| + max |slope| zmax  (the intercept is at most T)
+    affine      E_n = g_{k+2+C} M_n + g_{size+N} |F(0)|     M_n = |J| zmax + |F(0)|, k = terms of the operator
+    nonlinear   E_n = 2 g_{size+N} T + g_{2 ulps + 16 + C} T   T = max |s| + max |slope| zmax  (the intercept is at most T)
     every node  + (consumers + 3) u zmax_n                  accumulation of lam_n from several consumers, rows and m
+    multiplier  g_{size+N} zmax_n
     input       + g_{n+N} zmax_x                            the minimum over the box
 
-N = number of nodes + 6 covers the additions of the nodes' contributions to the constant. zmax_n bounds |value(n)|; it comes from one pass of absolute maps. E is taken at the root of the search: values, and with
+N = 4 * number of nodes + 6 covers the additions of the nodes' contributions to the constant, m's two among them.
+C = 2 * (largest number of consumers) + 6 covers sums lam_n of many parts that cancel: their partial sums are bounded by the
+parts, not by lam_n, so every consumer pays for its own part, and for the row's or m's, which is the rest. zmax_n bounds |value(n)|; it comes from one pass of absolute maps. E is taken at the root of the search: values, and with
 them E, only shrink in subproblems. Underflow adds less than 2^-1070 a product: `underflow` exceeds all of it together.
 """
 
@@ -57,7 +60,8 @@ def error_weights(graph: Graph, lower: np.ndarray, upper: np.ndarray, preactivat
     weights: dict[int, np.ndarray] = {}
     multiplier: dict[int, np.ndarray] = {}
     forward: dict[int, np.ndarray] = {}
-    adds = len(graph.nodes) + 6
+    adds = 4 * len(graph.nodes) + 6
+    sums = 2 * max(map(len, graph.consumers)) + 6
     for n, node in enumerate(graph.nodes):
         op = node.operator
         if isinstance(op, Input):
@@ -69,17 +73,17 @@ def error_weights(graph: Graph, lower: np.ndarray, upper: np.ndarray, preactivat
             least, greatest = op.range(low, high)
             slopes = np.maximum(*map(np.abs, op.slope_range(low, high)))
             z = np.maximum(np.abs(least), np.abs(greatest)) * (1 + 1e-6)
-            error = (2 * gamma(node.size + adds) + gamma(2 * op.function_ulps + 16)) * (z + np.maximum(slopes, _steepest(op)) * p + op.offset_scale)
+            error = (2 * gamma(node.size + adds) + gamma(2 * op.function_ulps + 16 + sums)) * (z + np.maximum(slopes, _steepest(op)) * p + op.offset_scale)
         elif isinstance(op, Affine):
             z, offset = _affine_magnitude(op, node.size, tuple(largest[p][None].reshape(1, *graph.nodes[p].shape) for p in node.inputs))
-            error = gamma(op.terms + 2) * z + gamma(node.size + adds) * offset
+            error = gamma(op.terms + 2 + sums) * z + gamma(node.size + adds) * offset
             forward[n] = gamma(op.terms + 8) * z
         else:
             raise TypeError(f"operator {op!r} has no rounding bound")
         if n in preactivations:
             z = np.minimum(z, np.maximum(*(np.abs(to_numpy(b).reshape(-1)) for b in preactivations[n])))
         error = error + (len(graph.consumers[n]) + 3) * U * (1 + 1e-6) * z
-        multiplier[n] = gamma(node.size + 3) * z
+        multiplier[n] = gamma(node.size + adds) * z
         largest.append(z)
         weights[n] = error
     # An array without a finite bound cannot be accepted; inf makes every result -inf rather than wrong.

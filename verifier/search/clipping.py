@@ -23,7 +23,7 @@ def clip(lower: np.ndarray, upper: np.ndarray, a: np.ndarray, c: np.ndarray, rou
     divisor = np.where(usable, a, 1.0)
     largest = np.maximum(np.abs(lower), np.abs(upper))
     sizes = np.abs(a) @ largest[:, :, None]
-    offset = c - gamma(n + 8) * 4 * (sizes[:, :, 0] + np.abs(c))
+    offset = c - gamma(n + 8) * 4 * (sizes[:, :, 0] + np.abs(c)) - 1e-300  # the last for what underflows
     for _ in range(rounds):
         terms = positive * lower[:, None] + negative * upper[:, None]
         rest = terms.sum(axis=2, keepdims=True) - terms
