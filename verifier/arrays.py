@@ -91,7 +91,9 @@ def scatter_add(shape: tuple[int, ...], axis: int, indices: Array, values: Array
     return out
 
 
-def convolve(x: Array, w: Array, stride: tuple[int, int], padding: tuple[int, int, int, int], dilation: tuple[int, int], groups: int) -> Array:
+def convolve(
+    x: Array, w: Array, stride: tuple[int, int], padding: tuple[int, int, int, int], dilation: tuple[int, int], groups: int
+) -> Array:
     """2-D cross-correlation. x (N, C, H, W), w (O, C/groups, kh, kw), padding (top, left, bottom, right) of zeros.
 
     Unfold and multiply matrices, on every backend: a plain sum of products, as the rounding bound needs (no Winograd or
@@ -108,8 +110,15 @@ def convolve(x: Array, w: Array, stride: tuple[int, int], padding: tuple[int, in
     return xp.reshape(xp.matmul(kernel, patches), (n, outputs, oh, ow))
 
 
-def convolve_adjoint(y: Array, w: Array, size: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int, int, int],
-                     dilation: tuple[int, int], groups: int) -> Array:
+def convolve_adjoint(
+    y: Array,
+    w: Array,
+    size: tuple[int, int],
+    stride: tuple[int, int],
+    padding: tuple[int, int, int, int],
+    dilation: tuple[int, int],
+    groups: int,
+) -> Array:
     """Adjoint of `convolve` in x: y (N, O, oh, ow) -> (N, C, *size)."""
     top, left, bottom, right = padding
     n, outputs, oh, ow = y.shape
@@ -124,14 +133,17 @@ def convolve_adjoint(y: Array, w: Array, size: tuple[int, int], stride: tuple[in
     return out[:, :, top : top + size[0], left : left + size[1]]
 
 
-def _windows(kernel: tuple[int, int], out: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int]) -> list[tuple[slice, slice]]:
+def _windows(
+    kernel: tuple[int, int], out: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int]
+) -> list[tuple[slice, slice]]:
     """Rows and columns of the padded image that each kernel element meets, kernel elements in C order."""
     spans = [[slice(k * d, k * d + (o - 1) * s + 1, s) for k in range(n)] for n, o, s, d in zip(kernel, out, stride, dilation)]
     return [(rows, columns) for rows in spans[0] for columns in spans[1]]
 
 
-def convolved_size(size: tuple[int, int], kernel: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int, int, int],
-                   dilation: tuple[int, int]) -> tuple[int, int]:
+def convolved_size(
+    size: tuple[int, int], kernel: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int, int, int], dilation: tuple[int, int]
+) -> tuple[int, int]:
     spans = (padding[0] + padding[2], padding[1] + padding[3])
     sizes = tuple((n + pad - d * (k - 1) - 1) // s + 1 for n, pad, d, k, s in zip(size, spans, dilation, kernel, stride))
     return sizes[0], sizes[1]

@@ -39,7 +39,9 @@ class SearchSettings:
     seed: int = _option(0, "seed of every random choice", types=(int,), least=0)
     device: Literal["auto", "cpu", "cuda"] = _option("auto", "where bounds are computed", types=(str,), choices=("auto", "cpu", "cuda"))
     batch: int | None = _option(None, "most subproblems bounded at once; chosen from the network's size if not set", types=(int,), least=1)
-    candidates: int = _option(8, "neurons of a subproblem whose split is tried before one is chosen; 1 trusts the score alone", types=(int,), least=1)
+    candidates: int = _option(
+        8, "neurons of a subproblem whose split is tried before one is chosen; 1 trusts the score alone", types=(int,), least=1
+    )
 
 
 @dataclass(frozen=True)
@@ -162,9 +164,7 @@ def _entries(node: yaml.Node | None, path: Path, what: str) -> list[tuple[str, y
     if not isinstance(node, yaml.MappingNode):
         at = Location(str(path), node.start_mark.line + 1, node.start_mark.column + 1)
         raise ConfigurationError(f"{what} must be a mapping of names to values", code="V302", location=at)
-    return [
-        (str(key.value), value, Location(str(path), key.start_mark.line + 1, key.start_mark.column + 1)) for key, value in node.value
-    ]
+    return [(str(key.value), value, Location(str(path), key.start_mark.line + 1, key.start_mark.column + 1)) for key, value in node.value]
 
 
 def _scalar(node: yaml.Node, option: str, location: Location) -> Any:

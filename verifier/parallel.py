@@ -34,7 +34,7 @@ class Workers:
             return [function(item) for item in todo]
         return list(self._pool.map(function, todo))
 
-    def __enter__(self) -> "Workers":
+    def __enter__(self) -> Workers:
         return self
 
     def __exit__(self, *exception: object) -> None:

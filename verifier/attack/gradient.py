@@ -6,15 +6,15 @@ only; `witness` decides.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Callable
 
 import numpy as np
 
 from verifier.arrays import Array, Arrays, to_numpy
+from verifier.bounds.targets import Targets
 from verifier.graph.ir import Graph
 from verifier.operators.base import Elementwise, Input
-from verifier.bounds.targets import Targets
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,8 +34,17 @@ def starting_points(lower: np.ndarray, upper: np.ndarray, count: int, rng: np.ra
     return lower + share * (upper - lower)
 
 
-def descend(graph: Graph, arrays: Arrays, targets: Targets, x: np.ndarray, which: np.ndarray, lower: np.ndarray, upper: np.ndarray,
-            steps: int, stop: Callable[[], bool]) -> Candidates:
+def descend(
+    graph: Graph,
+    arrays: Arrays,
+    targets: Targets,
+    x: np.ndarray,
+    which: np.ndarray,
+    lower: np.ndarray,
+    upper: np.ndarray,
+    steps: int,
+    stop: Callable[[], bool],
+) -> Candidates:
     """Minimise the margin from x (N, n) in boxes lower, upper (N, n) or (n,); the best point of every start.
 
     Adam directions on the box scaled to 1 with a step that falls from 0.2 to 0.01 of the width; ends early when a margin

@@ -22,8 +22,10 @@ class Parameters:
     multipliers: Mapping[int, Array]
 
     def map(self, function: Callable[[Array], Array]) -> Parameters:
-        return Parameters({n: Lines(function(s.lower), function(s.upper)) for n, s in self.slopes.items()},
-                          {n: function(m) for n, m in self.multipliers.items()})
+        return Parameters(
+            {n: Lines(function(s.lower), function(s.upper)) for n, s in self.slopes.items()},
+            {n: function(m) for n, m in self.multipliers.items()},
+        )
 
 
 @dataclass(frozen=True)
@@ -104,9 +106,13 @@ class _Slope:
         operator = self.operator
         below, above = self.base.intercept_lower, self.base.intercept_upper
         if not operator.lower_through_origin:
-            below = operator.intercept(lines.lower, self.low, self.high, "lower") - operator.slack(lines.lower, self.low, self.high, "lower")
+            below = operator.intercept(lines.lower, self.low, self.high, "lower") - operator.slack(
+                lines.lower, self.low, self.high, "lower"
+            )
         if not operator.convex:
-            above = operator.intercept(lines.upper, self.low, self.high, "upper") + operator.slack(lines.upper, self.low, self.high, "upper")
+            above = operator.intercept(lines.upper, self.low, self.high, "upper") + operator.slack(
+                lines.upper, self.low, self.high, "upper"
+            )
         return Relaxation(lines.lower, lines.upper, below, above)
 
 
@@ -148,7 +154,13 @@ class Ascent:
         scales: dict[int, Array] = {}
         best, best_parameters = None, current
         for i in range(self.schedule.iterations + 1):
-            problem = Problem(self.lower, self.upper, self.preactivations, {n: s.relaxation(current.slopes[n]) for n, s in slopes.items()}, current.multipliers)
+            problem = Problem(
+                self.lower,
+                self.upper,
+                self.preactivations,
+                {n: s.relaxation(current.slopes[n]) for n, s in slopes.items()},
+                current.multipliers,
+            )
             dual = evaluate(self.graph, self.rows, problem, None, keep=True)
             better = dual.lower == dual.lower if best is None else dual.lower > best.lower
             if best is None or bool(xp.all(better)):
@@ -166,7 +178,11 @@ class Ascent:
         xp = namespace(self.lower)
         shape = next(iter(self.rows.values())).shape[:2]
         full = parameters.map(lambda a: xp.broadcast_to(a, (*shape, a.shape[-1])))
-        missing = {p: xp.zeros_like(xp.broadcast_to(s, (*shape, s.shape[-1]))) * self.lower[0, 0] for p, s in self.signs.items() if p not in full.multipliers}
+        missing = {
+            p: xp.zeros_like(xp.broadcast_to(s, (*shape, s.shape[-1]))) * self.lower[0, 0]
+            for p, s in self.signs.items()
+            if p not in full.multipliers
+        }
         return Parameters(full.slopes, {**full.multipliers, **missing})
 
     def _slopes(self, parameters: Parameters) -> dict[int, _Slope]:
@@ -187,16 +203,33 @@ class Ascent:
         found = {}
         for p, sign in self.signs.items():
             low, high = self.preactivations[p].lower[:, None], self.preactivations[p].upper[:, None]
-            found[p] = _Multiplier(xp.where((sign == -1) | (sign == 2), -xp.inf, 0.0 * sign), xp.where(sign > 0, xp.inf, 0.0 * sign),
-                                   xp.where(sign == 1, high, low), high)
+            found[p] = _Multiplier(
+                xp.where((sign == -1) | (sign == 2), -xp.inf, 0.0 * sign),
+                xp.where(sign > 0, xp.inf, 0.0 * sign),
+                xp.where(sign == 1, high, low),
+                high,
+            )
         return found
 
-    def _step(self, current: Parameters, slopes: Mapping[int, _Slope], multipliers: Mapping[int, _Multiplier], scales: Mapping[int, Array],
-              problem: Problem, dual: Dual, adams: dict[tuple[str, int], _Adam], decay: float) -> Parameters:
+    def _step(
+        self,
+        current: Parameters,
+        slopes: Mapping[int, _Slope],
+        multipliers: Mapping[int, _Multiplier],
+        scales: Mapping[int, Array],
+        problem: Problem,
+        dual: Dual,
+        adams: dict[tuple[str, int], _Adam],
+        decay: float,
+    ) -> Parameters:
         xp = namespace(self.lower)
         values = relaxed_point(self.graph, dual, self.rows, problem)
-        moved = {n: self._moved(s, current.slopes[n], dual.q[n], values[s.parent], n, adams, self.schedule.slope_step * decay) if n in dual.q else current.slopes[n]
-                 for n, s in slopes.items()}
+        moved = {
+            n: self._moved(s, current.slopes[n], dual.q[n], values[s.parent], n, adams, self.schedule.slope_step * decay)
+            if n in dual.q
+            else current.slopes[n]
+            for n, s in slopes.items()
+        }
         changed = dict(current.multipliers)
         for p, fixed in multipliers.items():
             m = current.multipliers[p]
@@ -211,7 +244,11 @@ class Ascent:
         size = step * (fixed.greatest - fixed.least)
 
         def move(slope: Array, part: Array, side: Side) -> Array:
-            touch = 0.0 if side == "lower" and fixed.operator.lower_through_origin else fixed.operator.extremum(slope, fixed.low, fixed.high, side)
+            touch = (
+                0.0
+                if side == "lower" and fixed.operator.lower_through_origin
+                else fixed.operator.extremum(slope, fixed.low, fixed.high, side)
+            )
             slope = slope + adams.setdefault((side, n), _Adam()).step(part * (p - touch), size)
             return xp.minimum(xp.maximum(slope, fixed.least), fixed.greatest)
 

@@ -35,8 +35,11 @@ class Neurons:
     @cached_property
     def functions(self) -> tuple[tuple[Elementwise, slice], ...]:
         """Every nonlinear node's function with the flat numbers of the neurons that it reads."""
-        return tuple((operator, self.slices[self.graph.nodes[n].inputs[0]]) for n in self.graph.nonlinear
-                     if isinstance(operator := self.graph.nodes[n].operator, Elementwise))
+        return tuple(
+            (operator, self.slices[self.graph.nodes[n].inputs[0]])
+            for n in self.graph.nonlinear
+            if isinstance(operator := self.graph.nodes[n].operator, Elementwise)
+        )
 
     @property
     def total(self) -> int:
@@ -49,8 +52,11 @@ class Neurons:
     @cached_property
     def deep(self) -> frozenset[int]:
         """Pre-activations with a nonlinear node below them: the ones that intervals alone do not bound tightly."""
-        return frozenset(p for p in self.graph.preactivations
-                         if any(isinstance(self.graph.nodes[n].operator, Elementwise) for n in self.graph.ancestors(p)))
+        return frozenset(
+            p
+            for p in self.graph.preactivations
+            if any(isinstance(self.graph.nodes[n].operator, Elementwise) for n in self.graph.ancestors(p))
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,8 +124,17 @@ def make_heads(neurons: Neurons, arrays: Arrays, weights: ErrorWeights) -> dict[
     return {p: Head.of(graph, p, arrays, weights) for p in graph.preactivations}
 
 
-def bound_boxes(neurons: Neurons, heads: Mapping[int, Head], arrays: Arrays, weights: ErrorWeights, rows: Mapping[int, Array], lower: np.ndarray, upper: np.ndarray,
-                below: np.ndarray, above: np.ndarray) -> BoxBounds:
+def bound_boxes(
+    neurons: Neurons,
+    heads: Mapping[int, Head],
+    arrays: Arrays,
+    weights: ErrorWeights,
+    rows: Mapping[int, Array],
+    lower: np.ndarray,
+    upper: np.ndarray,
+    below: np.ndarray,
+    above: np.ndarray,
+) -> BoxBounds:
     """Bounds of rows (node -> (B, R, *shape)) over boxes (B, n), given enclosures inherited from larger boxes.
 
     `arrays` must be float64: the results are accepted as they are.
@@ -145,12 +160,26 @@ def bound_boxes(neurons: Neurons, heads: Mapping[int, Head], arrays: Arrays, wei
             if isinstance(operator, Elementwise):
                 relaxations[n] = relax(operator, bounds)
     dual = evaluate(graph, rows, Problem(low, high, known, relaxations, {}), weights, keep=True)
-    flat = [arrays.xp.concat([values[p][side] for p in graph.preactivations], axis=1) if graph.preactivations else low[:, :0] for side in (0, 1)]
-    return BoxBounds(*map(to_numpy, (dual.lower, dual.coefficients, dual.offset, *flat, infeasible)), {n: to_numpy(q) for n, q in dual.q.items()})
+    flat = [
+        arrays.xp.concat([values[p][side] for p in graph.preactivations], axis=1) if graph.preactivations else low[:, :0] for side in (0, 1)
+    ]
+    return BoxBounds(
+        *map(to_numpy, (dual.lower, dual.coefficients, dual.offset, *flat, infeasible)), {n: to_numpy(q) for n, q in dual.q.items()}
+    )
 
 
-def _tighten(heads: Mapping[int, Head], graph: Graph, arrays: Arrays, weights: ErrorWeights, low: Array, high: Array,
-             values: Mapping[int, Interval], relaxations: Mapping[int, Relaxation], p: int, bounds: Interval) -> Interval:
+def _tighten(
+    heads: Mapping[int, Head],
+    graph: Graph,
+    arrays: Arrays,
+    weights: ErrorWeights,
+    low: Array,
+    high: Array,
+    values: Mapping[int, Interval],
+    relaxations: Mapping[int, Relaxation],
+    p: int,
+    bounds: Interval,
+) -> Interval:
     """CROWN rows for the neurons of p unstable or split in each box, padded to the longest list of the batch."""
     xp = arrays.xp
     loose = unstable(graph, p, bounds) | _pinned(graph, p, bounds)
@@ -178,8 +207,17 @@ def _pinned(graph: Graph, p: int, bounds: Interval) -> Array:
     return found
 
 
-def neuron_planes(neurons: Neurons, heads: Mapping[int, Head], arrays: Arrays, weights: ErrorWeights, lower: np.ndarray, upper: np.ndarray,
-                  below: np.ndarray, above: np.ndarray, neuron: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def neuron_planes(
+    neurons: Neurons,
+    heads: Mapping[int, Head],
+    arrays: Arrays,
+    weights: ErrorWeights,
+    lower: np.ndarray,
+    upper: np.ndarray,
+    below: np.ndarray,
+    above: np.ndarray,
+    neuron: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
     """Planes a (B, 2, n), c (B, 2) of one neuron (B,) of each box:  a_0 . x + c_0 <= z <= -(a_1 . x + c_1)  on the box.
 
     below, above: enclosures that hold in the box, flat (B, total), as `bound_boxes` returned them.
@@ -191,8 +229,11 @@ def neuron_planes(neurons: Neurons, heads: Mapping[int, Head], arrays: Arrays, w
         if not len(mine):
             continue
         known = neurons.split(arrays.asarray(below[mine]), arrays.asarray(above[mine]))
-        relaxations = {n: relax(operator, known[graph.nodes[n].inputs[0]]) for n in graph.ancestors(p)
-                       if isinstance(operator := graph.nodes[n].operator, Elementwise)}
+        relaxations = {
+            n: relax(operator, known[graph.nodes[n].inputs[0]])
+            for n in graph.ancestors(p)
+            if isinstance(operator := graph.nodes[n].operator, Elementwise)
+        }
         rows, constant, error = heads[p].rows(xp, arrays.indices(neuron[mine, None] - s.start))
         dual = evaluate(graph, rows, Problem(arrays.asarray(lower[mine]), arrays.asarray(upper[mine]), known, relaxations, {}), weights)
         planes[mine] = to_numpy(dual.coefficients)

@@ -79,7 +79,11 @@ def relax(operator: Elementwise, interval: Interval, slopes: Lines | None = None
     else:
         least, greatest = operator.slope_range(lower, upper)
         slopes = Lines(*(xp.minimum(xp.maximum(s, least), greatest) for s in slopes))
-    below = None if operator.lower_through_origin else operator.intercept(slopes.lower, lower, upper, "lower") - operator.slack(slopes.lower, lower, upper, "lower")
+    below = (
+        None
+        if operator.lower_through_origin
+        else operator.intercept(slopes.lower, lower, upper, "lower") - operator.slack(slopes.lower, lower, upper, "lower")
+    )
     above = operator.intercept(slopes.upper, lower, upper, "upper") + operator.slack(slopes.upper, lower, upper, "upper")
     return Relaxation(slopes.lower, slopes.upper, below, above)
 
@@ -111,7 +115,9 @@ def evaluate(graph: Graph, rows: Mapping[int, Array], problem: Problem, weights:
         if isinstance(node.operator, Elementwise):
             if keep:
                 kept[n] = flat
-            nu, constant, error = _nonlinear_step(flat, problem.relaxations[n], constant, error, None if weights is None else weights.node[n])
+            nu, constant, error = _nonlinear_step(
+                flat, problem.relaxations[n], constant, error, None if weights is None else weights.node[n]
+            )
             parts: tuple[Array, ...] = (xp.reshape(nu, lam.shape),)
         elif isinstance(node.operator, Affine):
             offset = node.operator.offset

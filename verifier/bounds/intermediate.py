@@ -40,8 +40,17 @@ def unstable(graph: Graph, p: int, bounds: Interval) -> Array:
     return found
 
 
-def root_bounds(graph: Graph, arrays: Arrays, lower: np.ndarray, upper: np.ndarray, schedule: Schedule,
-                deadline: Callable[[], bool], proposals: Arrays, workers: Workers, start: RootBounds | None = None) -> RootBounds:
+def root_bounds(
+    graph: Graph,
+    arrays: Arrays,
+    lower: np.ndarray,
+    upper: np.ndarray,
+    schedule: Schedule,
+    deadline: Callable[[], bool],
+    proposals: Arrays,
+    workers: Workers,
+    start: RootBounds | None = None,
+) -> RootBounds:
     """Bounds over the box lower, upper (n,). `arrays` is float64 (bounds are accepted there); `proposals` may be float32.
 
     start: bounds over the same box, to be improved; then plain CROWN rows are not asked for again.
@@ -70,8 +79,19 @@ def root_bounds(graph: Graph, arrays: Arrays, lower: np.ndarray, upper: np.ndarr
     return RootBounds(known, weights, False)
 
 
-def _tighten(graph: Graph, arrays: Arrays, proposals: Arrays, low: Array, high: Array, known: Mapping[int, Interval], p: int,
-             weights: ErrorWeights, stages: tuple[Schedule, ...], deadline: Callable[[], bool], workers: Workers) -> Interval:
+def _tighten(
+    graph: Graph,
+    arrays: Arrays,
+    proposals: Arrays,
+    low: Array,
+    high: Array,
+    known: Mapping[int, Interval],
+    p: int,
+    weights: ErrorWeights,
+    stages: tuple[Schedule, ...],
+    deadline: Callable[[], bool],
+    workers: Workers,
+) -> Interval:
     """Rows for the neurons of p that are unstable before each stage: plain CROWN, then optimised slopes."""
     bounds = known[p]
     start = initial_parameters(graph.to(arrays), p, known)
@@ -98,9 +118,20 @@ def _merged(arrays: Arrays, bounds: Interval, parts: list[np.ndarray], results: 
     return Interval(lower, upper)
 
 
-def _bound_rows(graph: Graph, arrays: Arrays, proposals: Arrays, low: Array, high: Array, known: Mapping[int, Interval], p: int,
-                part: np.ndarray, weights: ErrorWeights, start: Parameters, stage: Schedule,
-                deadline: Callable[[], bool]) -> tuple[Array, Array] | None:
+def _bound_rows(
+    graph: Graph,
+    arrays: Arrays,
+    proposals: Arrays,
+    low: Array,
+    high: Array,
+    known: Mapping[int, Interval],
+    p: int,
+    part: np.ndarray,
+    weights: ErrorWeights,
+    start: Parameters,
+    stage: Schedule,
+    deadline: Callable[[], bool],
+) -> tuple[Array, Array] | None:
     """Rigorous (lower, upper), each (k,), of the neurons `part` of node p; None where the deadline has passed."""
     if deadline():
         return None
@@ -109,8 +140,16 @@ def _bound_rows(graph: Graph, arrays: Arrays, proposals: Arrays, low: Array, hig
     below = {n: known[n] for n in graph.preactivations if n < p}
     if stage.iterations:
         fast = {n: Interval(proposals.asarray(b.lower), proposals.asarray(b.upper)) for n, b in below.items()}
-        ascent = Ascent(graph.to(proposals), {p: _unit_rows(proposals, part, node.shape)}, proposals.asarray(low), proposals.asarray(high),
-                        fast, start.map(proposals.asarray), {}, stage)
+        ascent = Ascent(
+            graph.to(proposals),
+            {p: _unit_rows(proposals, part, node.shape)},
+            proposals.asarray(low),
+            proposals.asarray(high),
+            fast,
+            start.map(proposals.asarray),
+            {},
+            stage,
+        )
         # A neuron's row is of no more use once its sign is known.
         _, parameters = ascent.run(lambda lower: lower > 0, deadline)
         parameters = parameters.map(arrays.asarray)

@@ -11,8 +11,15 @@ from verifier.graph.ir import Graph
 from verifier.operators.base import Elementwise, Input
 
 
-def propagate(graph: Graph, lower: Array, upper: Array, known: Mapping[int, Interval], weights: ErrorWeights,
-              target: int, start: Mapping[int, Interval] | None = None) -> dict[int, Interval]:
+def propagate(
+    graph: Graph,
+    lower: Array,
+    upper: Array,
+    known: Mapping[int, Interval],
+    weights: ErrorWeights,
+    target: int,
+    start: Mapping[int, Interval] | None = None,
+) -> dict[int, Interval]:
     """Enclosures (B, size) of the ancestors of `target` over the boxes lower, upper (B, n).
 
     known: enclosures to intersect with, (B or 1, size). start: results of an earlier call with the same boxes, reused.

@@ -46,9 +46,12 @@ class ErrorWeights:
     underflow: float
 
     def to(self, arrays: Arrays) -> ErrorWeights:
-        return ErrorWeights({n: arrays.asarray(e) for n, e in self.node.items()},
-                            {n: arrays.asarray(e) for n, e in self.multiplier.items()},
-                            {n: arrays.asarray(e) for n, e in self.forward.items()}, self.underflow)
+        return ErrorWeights(
+            {n: arrays.asarray(e) for n, e in self.node.items()},
+            {n: arrays.asarray(e) for n, e in self.multiplier.items()},
+            {n: arrays.asarray(e) for n, e in self.forward.items()},
+            self.underflow,
+        )
 
 
 def error_weights(graph: Graph, lower: np.ndarray, upper: np.ndarray, preactivations: Mapping[int, tuple[Array, Array]]) -> ErrorWeights:
@@ -73,7 +76,9 @@ def error_weights(graph: Graph, lower: np.ndarray, upper: np.ndarray, preactivat
             least, greatest = op.range(low, high)
             slopes = np.maximum(*map(np.abs, op.slope_range(low, high)))
             z = np.maximum(np.abs(least), np.abs(greatest)) * (1 + 1e-6)
-            error = (2 * gamma(node.size + adds) + gamma(2 * op.function_ulps + 16 + sums)) * (z + np.maximum(slopes, _steepest(op)) * p + op.offset_scale)
+            error = (2 * gamma(node.size + adds) + gamma(2 * op.function_ulps + 16 + sums)) * (
+                z + np.maximum(slopes, _steepest(op)) * p + op.offset_scale
+            )
         elif isinstance(op, Affine):
             z, offset = _affine_magnitude(op, node.size, tuple(largest[p][None].reshape(1, *graph.nodes[p].shape) for p in node.inputs))
             error = gamma(op.terms + 2 + sums) * z + gamma(node.size + adds) * offset

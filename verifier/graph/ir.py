@@ -37,7 +37,7 @@ class Graph:
     """Nodes in topological order; node 0 is the input, the last node the output, both flat."""
 
     nodes: tuple[Node, ...]
-    _moved: dict[tuple[object, ...], "Graph"] = field(default_factory=dict, repr=False)
+    _moved: dict[tuple[object, ...], Graph] = field(default_factory=dict, repr=False)
 
     @cached_property
     def consumers(self) -> tuple[tuple[int, ...], ...]:
@@ -79,7 +79,7 @@ class Graph:
             sets.append({i}.union(*(sets[p] for p in node.inputs)))
         return tuple(tuple(sorted(s)) for s in sets)
 
-    def to(self, arrays: Arrays) -> "Graph":
+    def to(self, arrays: Arrays) -> Graph:
         """The same graph with its constants in `arrays`; kept, so that asking again costs nothing."""
         key = (arrays.dtype, str(arrays.device))
         if key not in self._moved:

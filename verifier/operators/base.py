@@ -16,7 +16,7 @@ from verifier.arrays import Array, Arrays, namespace
 
 Side = Literal["lower", "upper"]
 
-OPERATORS: dict[str, type["Operator"]] = {}
+OPERATORS: dict[str, type[Operator]] = {}
 """Every concrete operator by class name; the contract test walks it, so an operator without a case fails."""
 
 
@@ -31,8 +31,11 @@ class Operator(ABC):
 
     def to(self, arrays: Arrays) -> Self:
         """The same operator with its array fields in `arrays`."""
-        moved = {f.name: arrays.indices(v) if v.dtype.kind == "i" else arrays.asarray(v)
-                 for f in fields(self) if isinstance(v := getattr(self, f.name), np.ndarray)}
+        moved = {
+            f.name: arrays.indices(v) if v.dtype.kind == "i" else arrays.asarray(v)
+            for f in fields(self)
+            if isinstance(v := getattr(self, f.name), np.ndarray)
+        }
         return replace(self, **moved) if moved else self
 
 

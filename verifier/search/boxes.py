@@ -46,4 +46,3 @@ class Boxes:
 
     def nbytes(self) -> int:
         return sum(getattr(self, f.name).nbytes for f in fields(self))
-

@@ -21,6 +21,7 @@ from verifier.bounds.batch import BoxBounds, Head, Neurons, bound_boxes, make_he
 from verifier.bounds.rigorous import ErrorWeights
 from verifier.bounds.targets import Targets
 from verifier.graph.ir import Graph
+from verifier.search.attack_rounds import AttackRounds
 from verifier.search.boxes import Boxes
 from verifier.search.branching.lookahead import best_split
 from verifier.search.branching.scores import neuron_scores, split_points
@@ -83,7 +84,7 @@ class Search:
         heads = make_heads(neurons, arrays, moved)
         return Search(query.graph, neurons, heads, arrays, fast, moved, query.targets, query.lower, query.upper, context, look_ahead)
 
-    def run(self, roots: Boxes, batch_size: int) -> Outcome:
+    def run(self, roots: Boxes, batch_size: int, attack: AttackRounds) -> Outcome:
         """Close every box of `roots` or find a counterexample."""
         progress = Progress(self.context, float(len(roots)))
         batch, stuck = self.bound(roots), 0
@@ -94,7 +95,7 @@ class Search:
             progress.depth = max(progress.depth, int(batch.boxes.depth.max()))
             progress.closed(batch.boxes.depth[batch.refuted])
             batch = batch.select(~batch.refuted)
-            witness = self._attack(batch, progress)
+            witness = self._attack(batch, progress) or attack.run_if_due()
             if witness is not None:
                 return Outcome(False, witness, progress.nodes, float(batch.bounds.max(axis=1).min()), progress.share)
             waiting = self._candidates(self._clipped(batch, progress))
@@ -102,7 +103,11 @@ class Search:
             stuck += int(np.sum(~divisible))
             frontier = frontier or Frontier(waiting.select(slice(0, 0)))
             frontier.push(waiting.select(divisible))
-            progress.batch(frontier.count, float(np.mean(np.sum((waiting.below < 0) & (waiting.above > 0), axis=1))) if len(waiting) else 0.0, frontier.worst_bound())
+            progress.batch(
+                frontier.count,
+                float(np.mean(np.sum((waiting.below < 0) & (waiting.above > 0), axis=1))) if len(waiting) else 0.0,
+                frontier.worst_bound(),
+            )
             if frontier.count == 0:
                 return Outcome(stuck == 0, None, progress.nodes, 0.0, progress.share, exhausted=stuck > 0)
             if self.context.out_of_time():
@@ -121,7 +126,14 @@ class Search:
         bounds = self.targets.add_constant(found.lower, boxes.disjunct)
         offsets = self.targets.add_constant(found.offset, boxes.disjunct)
         known = replace(boxes, below=found.below, above=found.above, bound=np.maximum(boxes.bound, bounds.max(axis=1)))
-        batch = Batch(known, bounds, found.coefficients, offsets, found.infeasible | self.targets.refuted(bounds, boxes.disjunct), np.full(len(boxes), -1))
+        batch = Batch(
+            known,
+            bounds,
+            found.coefficients,
+            offsets,
+            found.infeasible | self.targets.refuted(bounds, boxes.disjunct),
+            np.full(len(boxes), -1),
+        )
         rest = np.flatnonzero(~batch.refuted)
         planes, constants = batch.all_planes()
         batch.refuted[rest] = refuted_together(boxes.lower[rest], boxes.upper[rest], planes[rest], constants[rest])
@@ -173,7 +185,9 @@ class Search:
             neuron, some = candidate[by_neuron] - n, boxes.select(by_neuron)
             point = split_points(self.graph, self.neurons, some.below, some.above)[np.arange(len(some)), neuron]
             first["below"][by_neuron, neuron] = second["above"][by_neuron, neuron] = point
-            a, c = neuron_planes(self.neurons, self.heads, self.arrays, self.weights, some.lower, some.upper, some.below, some.above, neuron)
+            a, c = neuron_planes(
+                self.neurons, self.heads, self.arrays, self.weights, some.lower, some.upper, some.below, some.above, neuron
+            )
             # z >= point needs  -(a_1 x + c_1) >= point;  z <= point needs  a_0 x + c_0 <= point. One rounding each.
             first["cuts"][by_neuron, 0] = np.concatenate([a[:, 1], np.nextafter(c[:, 1] + point, -np.inf)[:, None]], axis=1)
             second["cuts"][by_neuron, 0] = np.concatenate([a[:, 0], np.nextafter(c[:, 0] - point, -np.inf)[:, None]], axis=1)
@@ -216,7 +230,9 @@ class Search:
         score = score + np.where(wide, 1e-9 * width * (1e-300 + score.max(axis=1, keepdims=True, initial=0.0)), 0.0)
         order = np.argsort(-score, axis=1, kind="stable")[:, : self.look_ahead]
         best = np.take_along_axis(score, order, axis=1)
-        worth = (best >= 0) & (best >= 0.05 * best[:, :1])
+        # Near the root a wrong choice costs most: there, every input is tried.
+        tried = np.maximum(2, self.look_ahead - boxes.depth // 5)
+        worth = (best >= 0) & (np.arange(order.shape[1]) < tried[:, None])
         chosen = np.where(worth, order, -1)
         by_neuron = batch.neuron >= 0
         chosen[by_neuron] = -1

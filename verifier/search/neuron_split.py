@@ -22,6 +22,7 @@ from verifier.bounds.intermediate import RootBounds
 from verifier.bounds.targets import Targets
 from verifier.graph.ir import Graph
 from verifier.operators.base import Elementwise, Lines
+from verifier.search.attack_rounds import AttackRounds
 from verifier.search.branching.lookahead import best_split
 from verifier.search.branching.scores import candidates
 from verifier.search.frontier import Frontier
@@ -57,10 +58,14 @@ class Tree:
     lines: Mapping[int, Lines]
 
     @staticmethod
-    def of(graph: Graph, exact: Arrays, proposals: Arrays, root: RootBounds, targets: Targets, lower: np.ndarray, upper: np.ndarray) -> Tree:
+    def of(
+        graph: Graph, exact: Arrays, proposals: Arrays, root: RootBounds, targets: Targets, lower: np.ndarray, upper: np.ndarray
+    ) -> Tree:
         neurons = Neurons(graph)
-        flat = [np.concatenate([*(to_numpy(root.preactivations[p][side])[0] for p in graph.preactivations), box])
-                for side, box in ((0, lower), (1, upper))]
+        flat = [
+            np.concatenate([*(to_numpy(root.preactivations[p][side])[0] for p in graph.preactivations), box])
+            for side, box in ((0, lower), (1, upper))
+        ]
         loose, lines = {}, {}
         for n in graph.nonlinear:
             operator = graph.nodes[n].operator
@@ -81,8 +86,18 @@ class Tree:
         count, rows = len(which), self.targets.constant.shape[1]
         parameters = parameters.map(lambda a: self.proposals.xp.broadcast_to(a, (count, rows, a.shape[-1])))
         none = np.zeros((count, 0))
-        return Splits(none.astype(np.int64), none.astype(np.int8), none, np.zeros((count, rows, 0), np.float32), self.packed(parameters),
-                      which, bound, np.zeros(count, np.int64), np.full(count, -1), np.zeros(count))
+        return Splits(
+            none.astype(np.int64),
+            none.astype(np.int8),
+            none,
+            np.zeros((count, rows, 0), np.float32),
+            self.packed(parameters),
+            which,
+            bound,
+            np.zeros(count, np.int64),
+            np.full(count, -1),
+            np.zeros(count),
+        )
 
     def packed(self, parameters: Parameters) -> dict[int, np.ndarray]:
         """Slopes (B, R, size) -> the stored ones."""
@@ -130,7 +145,10 @@ class Tree:
     def signs(self, splits: Splits, arrays: Arrays) -> dict[int, Array]:
         """Which multipliers may move (see Ascent), for the pre-activations with a split in the batch."""
         total = self.neurons.total
-        up, down = np.zeros((len(splits), total + self.graph.input_size), bool), np.zeros((len(splits), total + self.graph.input_size), bool)
+        up, down = (
+            np.zeros((len(splits), total + self.graph.input_size), bool),
+            np.zeros((len(splits), total + self.graph.input_size), bool),
+        )
         at = np.broadcast_to(np.arange(len(splits))[:, None], splits.neuron.shape)
         for flags, side in ((up, 1), (down, -1)):
             flags[at[splits.side == side], splits.neuron[splits.side == side]] = True
@@ -165,7 +183,9 @@ class Step:
     unstable: float
 
 
-def search(tree: Tree, start: Splits, context: Context, batch_size: int, schedule: Schedule, look_ahead: int) -> Outcome:
+def search(
+    tree: Tree, start: Splits, context: Context, batch_size: int, schedule: Schedule, look_ahead: int, rounds: AttackRounds
+) -> Outcome:
     """Close every subproblem of `start`, each with its next split chosen, or find a counterexample."""
     progress = Progress(context, float(len(start)))
     frontier = Frontier(start)
@@ -184,7 +204,7 @@ def search(tree: Tree, start: Splits, context: Context, batch_size: int, schedul
         progress.nodes += len(children)
         progress.depth = max(progress.depth, int(children.depth.max()))
         progress.closed(children.depth[step.closed])
-        witness = attack(tree, step, context, progress)
+        witness = attack(tree, step, context, progress) or rounds.run_if_due()
         if witness is not None:
             return Outcome(False, witness, progress.nodes, step.lowest, progress.share)
         frontier.push(step.open)
@@ -204,8 +224,14 @@ def advance(tree: Tree, splits: Splits, schedule: Schedule, look_ahead: int, con
     results = context.workers.map(work, chunks)
     open_ones = Splits.concatenate([chosen for _, chosen in results])
     corners = [_corners(tree, found) for found, _ in results]
-    return Step(np.concatenate([found.closed for found, _ in results]), open_ones, min(float(found.bounds.max(axis=1).min()) for found, _ in results),
-                np.concatenate(corners), open_ones.disjunct, float(np.mean([_unstable_count(tree, found) for found, _ in results])))
+    return Step(
+        np.concatenate([found.closed for found, _ in results]),
+        open_ones,
+        min(float(found.bounds.max(axis=1).min()) for found, _ in results),
+        np.concatenate(corners),
+        open_ones.disjunct,
+        float(np.mean([_unstable_count(tree, found) for found, _ in results])),
+    )
 
 
 def bound(tree: Tree, splits: Splits, schedule: Schedule, context: Context) -> Bounded:
@@ -218,8 +244,16 @@ def bound(tree: Tree, splits: Splits, schedule: Schedule, context: Context) -> B
     known = tree.neurons.split(fast.asarray(low[:, :total]), fast.asarray(high[:, :total]))
     rows = tree.targets.rows(tree.graph, fast, splits.disjunct)
     constant, strict = fast.asarray(tree.targets.constant[splits.disjunct]), tree.targets.strict[splits.disjunct]
-    ascent = Ascent(tree.graph.to(fast), rows, fast.asarray(low[:, total:]), fast.asarray(high[:, total:]), known,
-                    tree.parameters(splits, known, fast), tree.signs(splits, fast), schedule)
+    ascent = Ascent(
+        tree.graph.to(fast),
+        rows,
+        fast.asarray(low[:, total:]),
+        fast.asarray(high[:, total:]),
+        known,
+        tree.parameters(splits, known, fast),
+        tree.signs(splits, fast),
+        schedule,
+    )
     # One refuted row closes a subproblem, so all its rows are done.
     closed = lambda lower: fast.xp.broadcast_to(fast.xp.any(lower + constant > 0, axis=1, keepdims=True), lower.shape)  # noqa: E731
     dual, parameters = ascent.run(closed, context.out_of_time)
@@ -229,7 +263,12 @@ def bound(tree: Tree, splits: Splits, schedule: Schedule, context: Context) -> B
     if promising.any():
         accepted = accept(tree, splits.select(promising), low[promising], high[promising], parameters, promising)
         refuted[promising] = tree.targets.refuted(accepted, splits.disjunct[promising])
-    improved = replace(splits, slopes=tree.packed(parameters), multiplier=_gathered(tree, splits, parameters), bound=np.maximum(splits.bound, bounds.max(axis=1)))
+    improved = replace(
+        splits,
+        slopes=tree.packed(parameters),
+        multiplier=_gathered(tree, splits, parameters),
+        bound=np.maximum(splits.bound, bounds.max(axis=1)),
+    )
     return Bounded(improved, bounds, dual, low, high, refuted)
 
 
@@ -283,7 +322,9 @@ def _look_ahead(tree: Tree, splits: Splits, parent: np.ndarray, neuron: np.ndarr
     neuron, point = np.where(neuron < 0, neuron[:, :1], neuron), np.where(neuron < 0, point[:, :1], point)
     possible = neuron[:, 0] >= 0
     children = replace(repeated, choice=np.maximum(neuron, 0).reshape(-1), choice_point=point.reshape(-1)).children()
-    bounds = np.concatenate([_quick_bounds(tree, children.select(slice(i, i + 4 * tree.chunk))) for i in range(0, len(children), 4 * tree.chunk)])
+    bounds = np.concatenate(
+        [_quick_bounds(tree, children.select(slice(i, i + 4 * tree.chunk))) for i in range(0, len(children), 4 * tree.chunk)]
+    )
     return np.where(possible, best_split(parent, bounds.reshape(2, batch, most).transpose(1, 2, 0)), 0)
 
 
@@ -293,7 +334,9 @@ def _quick_bounds(tree: Tree, splits: Splits) -> np.ndarray:
     low, high = tree.enclosures(splits)
     high = np.maximum(low, high)
     known = tree.neurons.split(fast.asarray(low[:, :total]), fast.asarray(high[:, :total]))
-    problem = problem_of(tree.graph.to(fast), fast.asarray(low[:, total:]), fast.asarray(high[:, total:]), known, tree.parameters(splits, known, fast))
+    problem = problem_of(
+        tree.graph.to(fast), fast.asarray(low[:, total:]), fast.asarray(high[:, total:]), known, tree.parameters(splits, known, fast)
+    )
     dual = evaluate(tree.graph.to(fast), tree.targets.rows(tree.graph, fast, splits.disjunct), problem, None)
     return (to_numpy(dual.lower) + tree.targets.constant[splits.disjunct]).max(axis=1)
 

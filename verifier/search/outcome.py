@@ -67,5 +67,17 @@ class Progress:
         now = self.context.clock()
         if now - self.last_report >= interval:
             self.last_report = now
-            self.context.report(Event(kind="B", seconds=now, iteration=self.iteration, nodes=self.nodes, open=open_count, depth=self.depth,
-                                      unstable=int(unstable), lower_bound=lower_bound, attack_gap=self.attack_gap, proved=self.share))
+            self.context.report(
+                Event(
+                    kind="B",
+                    seconds=now,
+                    iteration=self.iteration,
+                    nodes=self.nodes,
+                    open=open_count,
+                    depth=self.depth,
+                    unstable=int(unstable),
+                    lower_bound=lower_bound,
+                    attack_gap=self.attack_gap,
+                    proved=self.share,
+                )
+            )

@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from verifier.arrays import Arrays, numpy_arrays, to_numpy, torch_arrays
-from verifier.attack import gradient
-from verifier.attack.witness import Witness
 from verifier.bounds.ascent import Schedule, initial_parameters
 from verifier.bounds.batch import Neurons
 from verifier.bounds.intermediate import RootBounds, root_bounds, unstable
 from verifier.config import Settings
 from verifier.search import input_split, neuron_split
+from verifier.search.attack_rounds import AttackRounds
 from verifier.search.boxes import Boxes
 from verifier.search.events import Event
 from verifier.search.outcome import Context, Outcome, Progress
 from verifier.search.plan import Plan, make_plan
 from verifier.search.query import Query
 
-_LOOK_AHEAD_INPUTS = 2
+_LOOK_AHEAD_INPUTS = 6
 """Inputs of a box whose halves are bounded before one is chosen. On ACAS Xu 4_9 prop_1: 1,100 boxes instead of over 20,000."""
-
-
-_ATTACK_NUMBERS = 8_000_000
-"""Numbers that the values of all nodes may hold while points are attacked together."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,17 +37,17 @@ def solve(query: Query, settings: Settings, context: Context) -> Solved:
     device = _device(settings.search.device)
     plan = make_plan(query.graph, query.lower, query.upper, settings.search.batch, device)
     exact, fast = _arrays(plan, device)
-    if settings.attack.restarts:
-        witness = _first_attack(query, fast, settings, context)
-        if witness is not None:
-            return Solved(Outcome(False, witness, 0, -np.inf, 0.0), plan, ())
+    attack = AttackRounds(query, fast, settings.attack, context)
+    witness = attack.run_if_due()
+    if witness is not None:
+        return Solved(Outcome(False, witness, 0, -np.inf, 0.0), plan, ())
     if plan.method == "input split":
-        return _by_inputs(query, exact, fast, plan, context)
-    return _by_neurons(query, exact, fast, plan, settings, context)
+        return _by_inputs(query, exact, fast, plan, context, attack)
+    return _by_neurons(query, exact, fast, plan, settings, context, attack)
 
 
 def _device(wanted: str) -> str:
-    """"cuda" where asked for; "auto" means the CPU unless torch is at work and sees a GPU, which `_arrays` finds out."""
+    """ "cuda" where asked for; "auto" means the CPU unless torch is at work and sees a GPU, which `_arrays` finds out."""
     return "cuda" if wanted == "cuda" else "cpu"
 
 
@@ -65,58 +59,56 @@ def _arrays(plan: Plan, device: str) -> tuple[Arrays, Arrays]:
     return torch_arrays(device, single=False), torch_arrays(device, single=True)
 
 
-def _first_attack(query: Query, arrays: Arrays, settings: Settings, context: Context) -> Witness | None:
-    """Gradient descent from random points of every disjunct's box, within a twentieth of the time (two seconds at most)."""
-    limit = context.clock() + min(2.0, 0.05 * (context.deadline - context.clock()))
-    count = len(query.lower)
-    restarts = max(2, settings.attack.restarts // count)
-    points = max(restarts, int(_ATTACK_NUMBERS // sum(node.size for node in query.graph.nodes)))
-    size = max(1, points // restarts)
-    parts = [np.arange(i, min(count, i + size)) for i in range(0, count, size)]
-    seeds = context.rng.integers(2**63, size=len(parts))
-    gaps = []
-    for part, seed in zip(parts, seeds):
-        found = _descend(query, arrays, part, restarts, settings.attack.steps, np.random.default_rng(seed), lambda: context.out_of_time() or context.clock() > limit)
-        gaps.append(float(found.margin[0]))
-        context.report(Event("A", context.clock(), attack_gap=min(gaps)))
-        witness = context.gate.first(found.x, found.which, found.margin)
-        if witness is not None or context.out_of_time() or context.clock() > limit:
-            return witness
-    return None
-
-
-def _descend(query: Query, arrays: Arrays, part: np.ndarray, restarts: int, steps: int, rng: np.random.Generator, stop: Callable[[], bool]) -> gradient.Candidates:
-    which = np.repeat(part, restarts)
-    x = np.concatenate([gradient.starting_points(query.lower[k], query.upper[k], restarts, rng) for k in part])
-    return gradient.descend(query.graph, arrays, query.targets, x, which, query.lower[which], query.upper[which], steps, stop)
-
-
-def _by_inputs(query: Query, exact: Arrays, fast: Arrays, plan: Plan, context: Context) -> Solved:
+def _by_inputs(query: Query, exact: Arrays, fast: Arrays, plan: Plan, context: Context, attack: AttackRounds) -> Solved:
     """One search over the boxes of all disjuncts; they start from the bounds over the smallest box around all of them."""
-    root = root_bounds(query.graph, exact, query.lower.min(axis=0), query.upper.max(axis=0), Schedule(0), context.out_of_time, fast, context.workers)
+    root = root_bounds(
+        query.graph, exact, query.lower.min(axis=0), query.upper.max(axis=0), Schedule(0), context.out_of_time, fast, context.workers
+    )
     neurons, count = Neurons(query.graph), len(query.lower)
-    flat = [np.repeat(np.concatenate([np.zeros(0), *(to_numpy(root.preactivations[p][side])[0] for p in query.graph.preactivations)])[None], count, axis=0)
-            for side in (0, 1)]
+    flat = [
+        np.repeat(
+            np.concatenate([np.zeros(0), *(to_numpy(root.preactivations[p][side])[0] for p in query.graph.preactivations)])[None],
+            count,
+            axis=0,
+        )
+        for side in (0, 1)
+    ]
     loose = tuple(int(to_numpy(unstable(query.graph, p, root.preactivations[p])).sum()) for p in query.graph.preactivations)
     context.report(Event("R", context.clock(), open=count, unstable=sum(loose)))
-    boxes = Boxes(query.lower, query.upper, *flat, np.arange(count), np.full(count, -np.inf), np.zeros(count, np.int64), np.zeros((count, 0), np.int64),
-                  np.zeros((count, 0, query.graph.input_size + 1)))
+    boxes = Boxes(
+        query.lower,
+        query.upper,
+        *flat,
+        np.arange(count),
+        np.full(count, -np.inf),
+        np.zeros(count, np.int64),
+        np.zeros((count, 0), np.int64),
+        np.zeros((count, 0, query.graph.input_size + 1)),
+    )
     if neurons.total and not np.isfinite(flat[0]).all():
         return Solved(Outcome(False, None, 0, -np.inf, 0.0, exhausted=True), plan, loose)
     search = input_split.Search.of(query, exact, fast, root.weights, context, _LOOK_AHEAD_INPUTS)
-    return Solved(search.run(boxes, plan.batch), plan, loose)
+    return Solved(search.run(boxes, plan.batch, attack), plan, loose)
 
 
-def _by_neurons(query: Query, exact: Arrays, fast: Arrays, plan: Plan, settings: Settings, context: Context) -> Solved:
+def _by_neurons(
+    query: Query, exact: Arrays, fast: Arrays, plan: Plan, settings: Settings, context: Context, attack: AttackRounds
+) -> Solved:
     """One tree for each box, one after another."""
     total, loose = Outcome(True, None, 0, np.inf, 0.0), ()
     groups = query.boxes()
     for i, group in enumerate(groups):
         share = replace(context, deadline=context.clock() + (context.deadline - context.clock()) / (len(groups) - i))
-        outcome, found = _one_tree(query, group, exact, fast, plan, settings, share)
+        outcome, found = _one_tree(query, group, exact, fast, plan, settings, share, attack)
         loose = loose or found
-        total = Outcome(total.proved and outcome.proved, outcome.witness, total.subproblems + outcome.subproblems, min(total.lower_bound, outcome.lower_bound),
-                        total.proved_share + outcome.proved_share / len(groups), total.exhausted or outcome.exhausted)
+        total = Outcome(
+            total.proved and outcome.proved,
+            outcome.witness,
+            total.subproblems + outcome.subproblems,
+            min(total.lower_bound, outcome.lower_bound),
+            total.proved_share + outcome.proved_share / len(groups),
+            total.exhausted or outcome.exhausted,
+        )
         if outcome.witness is not None or context.out_of_time():
             return Solved(replace_proved(total, outcome, i + 1 == len(groups)), plan, loose)
     return Solved(total, plan, loose)
@@ -127,7 +119,9 @@ def replace_proved(total: Outcome, last: Outcome, all_done: bool) -> Outcome:
     return total._replace(proved=total.proved and last.proved and all_done)
 
 
-def _one_tree(query: Query, group: np.ndarray, exact: Arrays, fast: Arrays, plan: Plan, settings: Settings, context: Context) -> tuple[Outcome, tuple[int, ...]]:
+def _one_tree(
+    query: Query, group: np.ndarray, exact: Arrays, fast: Arrays, plan: Plan, settings: Settings, context: Context, attack: AttackRounds
+) -> tuple[Outcome, tuple[int, ...]]:
     lower, upper = query.lower[group[0]], query.upper[group[0]]
     start = context.clock()
     limit = start + 0.2 * (context.deadline - start)
@@ -137,7 +131,17 @@ def _one_tree(query: Query, group: np.ndarray, exact: Arrays, fast: Arrays, plan
         if root is None:
             root = root_bounds(query.graph, exact, lower, upper, schedule, context.out_of_time, fast, context.workers)
         else:
-            root = root_bounds(query.graph, exact, lower, upper, Schedule(min(20, schedule.iterations)), lambda: context.out_of_time() or context.clock() > limit, fast, context.workers, root)
+            root = root_bounds(
+                query.graph,
+                exact,
+                lower,
+                upper,
+                Schedule(min(20, schedule.iterations)),
+                lambda: context.out_of_time() or context.clock() > limit,
+                fast,
+                context.workers,
+                root,
+            )
         loose = tuple(int(to_numpy(unstable(query.graph, p, root.preactivations[p])).sum()) for p in query.graph.preactivations)
         if root.infeasible:
             return Outcome(True, None, 0, np.inf, 1.0), loose
@@ -153,9 +157,20 @@ def _one_tree(query: Query, group: np.ndarray, exact: Arrays, fast: Arrays, plan
         witness = neuron_split.attack(tree, step, context, Progress(context, 1.0))
         if witness is not None:
             return Outcome(False, witness, len(group), step.lowest, 0.0), loose
-    outcome = neuron_split.search(tree, step.open, context, plan.batch, Schedule(settings.bounds.iterations), settings.search.candidates)
+    outcome = neuron_split.search(
+        tree, step.open, context, plan.batch, Schedule(settings.bounds.iterations), settings.search.candidates, attack
+    )
     return outcome, loose
 
 
 def _initial(tree: neuron_split.Tree, arrays: Arrays):
-    return initial_parameters(tree.graph.to(arrays), tree.graph.output, {p: b for p, b in tree.neurons.split(arrays.asarray(tree.below[None, : tree.neurons.total]), arrays.asarray(tree.above[None, : tree.neurons.total])).items()})
+    return initial_parameters(
+        tree.graph.to(arrays),
+        tree.graph.output,
+        {
+            p: b
+            for p, b in tree.neurons.split(
+                arrays.asarray(tree.below[None, : tree.neurons.total]), arrays.asarray(tree.above[None, : tree.neurons.total])
+            ).items()
+        },
+    )

@@ -81,5 +81,6 @@ class Splits:
         return low, high
 
     def nbytes(self) -> int:
-        return sum(sum(a.nbytes for a in v.values()) if isinstance(v, dict) else v.nbytes for v in (getattr(self, f.name) for f in fields(self)))
-
+        return sum(
+            sum(a.nbytes for a in v.values()) if isinstance(v, dict) else v.nbytes for v in (getattr(self, f.name) for f in fields(self))
+        )

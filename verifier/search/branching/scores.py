@@ -15,7 +15,9 @@ from verifier.graph.ir import Graph
 from verifier.operators.base import Elementwise
 
 
-def candidates(graph: Graph, neurons: Neurons, dual: Dual, bounds: np.ndarray, low: np.ndarray, high: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
+def candidates(
+    graph: Graph, neurons: Neurons, dual: Dual, bounds: np.ndarray, low: np.ndarray, high: np.ndarray, most: int
+) -> tuple[np.ndarray, np.ndarray]:
     """(neuron, point), (B, most) each, best score first, for subproblems with enclosures low, high (B, T + n); -1 where
     fewer can be split. Where no neuron can, the first is the input with the largest plane coefficient times width.
     """
@@ -35,7 +37,9 @@ def candidates(graph: Graph, neurons: Neurons, dual: Dual, bounds: np.ndarray, l
     return neuron, point
 
 
-def _widest_input(neurons: Neurons, dual: Dual, bounds: np.ndarray, low: np.ndarray, high: np.ndarray, rest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _widest_input(
+    neurons: Neurons, dual: Dual, bounds: np.ndarray, low: np.ndarray, high: np.ndarray, rest: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     row = bounds[rest].argmax(axis=1)
     plane = np.abs(to_numpy(dual.coefficients)[rest, row])
     lower, upper = low[rest, neurons.total :], high[rest, neurons.total :]
@@ -57,7 +61,9 @@ def split_points(graph: Graph, neurons: Neurons, low: np.ndarray, high: np.ndarr
     return points
 
 
-def neuron_scores(graph: Graph, neurons: Neurons, rows_q: Mapping[int, np.ndarray], bounds: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+def neuron_scores(
+    graph: Graph, neurons: Neurons, rows_q: Mapping[int, np.ndarray], bounds: np.ndarray, low: np.ndarray, high: np.ndarray
+) -> np.ndarray:
     """(B, T) >= 0, zero for neurons that cannot be split: |q| times the largest gap between the function and its line,
     for the row with the best bound. rows_q: nonlinear node -> (B, R, size), see Dual."""
     score = np.zeros((len(low), neurons.total))
