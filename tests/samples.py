@@ -9,7 +9,7 @@ from typing import Any
 
 from verifier.config import Settings
 from verifier.search.events import Event
-from verifier.verdict import Counterexample, DisjunctResult, FileRecord, Provenance, Reason, Statistics, Status, Verdict
+from verifier.verdict import Counterexample, DisjunctResult, FileRecord, Provenance, Reason, Statistics, Status, TracePoint, Verdict
 
 NETWORK = FileRecord("net.onnx", "a" * 64)
 QUERY = FileRecord("query.vnnlib", "b" * 64)
@@ -22,7 +22,8 @@ PROVENANCE = Provenance(
     0,
     {"search.timeout": (10.0, "command line"), "search.seed": (0, "default")},
 )
-STATISTICS = Statistics({"load": 0.125, "search": 0.5}, 1204, 9632, (12, 3), 512.0, 2)
+TRACE = (TracePoint(0.25, -1.5, 1, 1), TracePoint(0.5, -0.0625, 40, 600), TracePoint(0.625, None, 2, 1204))
+STATISTICS = Statistics({"load": 0.125, "search": 0.5}, 1204, 9632, (12, 3), 512.0, 2, TRACE)
 COUNTEREXAMPLE = Counterexample(("0.1", "-1e-05"), ("1.25",), 1, 0.25, "onnxruntime 1.32.0")
 
 

@@ -20,7 +20,7 @@ from verifier.attack.witness import Gate, Witness
 from verifier.config import Settings
 from verifier.parallel import Workers, available_cores
 from verifier.problem import Networks, Problem, assignments, decimals, read
-from verifier.search.events import Event, Listener
+from verifier.search.events import Event, Listener, Trace
 from verifier.search.outcome import Context
 from verifier.verdict import Counterexample, DisjunctResult, FileRecord, Provenance, Reason, Statistics, Status, Verdict
 
@@ -41,6 +41,7 @@ class Run:
     started: float = field(default_factory=time.monotonic)
     seconds: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    trace: Trace = field(default_factory=Trace)
 
     def clock(self) -> float:
         return time.monotonic() - self.started
@@ -56,6 +57,7 @@ class Run:
         self.seconds[name] = self.seconds.get(name, 0.0) + self.clock() - start
 
     def report(self, event: Event) -> None:
+        self.trace.add(event)
         if self.listener is not None:
             self.listener(replace(event, memory_mb=peak_memory_mb()))
 
@@ -135,7 +137,7 @@ def _verdict(run: Run, problem: Problem, status: Status, reason: Reason, solved:
     if solved is not None and not status.decided:
         explanation = _explain(solved, bound) + explanation
     statistics = Statistics(dict(run.seconds), 0 if solved is None else solved.outcome.subproblems, unstable=() if solved is None else solved.unstable,
-                            peak_memory_mb=peak_memory_mb(), threads=run.workers.threads)
+                            peak_memory_mb=peak_memory_mb(), threads=run.workers.threads, trace=run.trace.points())
     return Verdict(status, reason, _provenance(run, problem, solved), bound, counterexample, None, disjuncts, statistics, tuple(run.warnings), explanation)
 
 

@@ -120,8 +120,19 @@ class DisjunctResult:
 
 
 @dataclass(frozen=True)
+class TracePoint:
+    """The search at one moment: `lower_bound` the least over what is open, None where none is known; `open`, `nodes`: subproblems."""
+
+    seconds: float
+    lower_bound: float | None
+    open: int
+    nodes: int
+
+
+@dataclass(frozen=True)
 class Statistics:
-    """What the run cost. `seconds`: wall clock a phase; `unstable`: unstable neurons a nonlinear layer at the root, in graph order."""
+    """What the run cost. `seconds`: wall clock a phase; `unstable`: unstable neurons a nonlinear layer at the root, in graph order;
+    `trace`: the course of the search, thinned out."""
 
     seconds: Mapping[str, float] = field(default_factory=dict)
     subproblems: int = 0
@@ -129,6 +140,7 @@ class Statistics:
     unstable: tuple[int, ...] = ()
     peak_memory_mb: float | None = None
     threads: int = 1
+    trace: tuple[TracePoint, ...] = ()
 
     @property
     def total_seconds(self) -> float:

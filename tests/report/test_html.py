@@ -89,6 +89,12 @@ def test_the_chart_is_the_same_every_time() -> None:
     assert len(pages) == 1 and "currentColor" in pages.pop()
 
 
+def test_the_course_of_a_search() -> None:
+    page = formats.render("html", [UNDECIDED], Policy())
+    assert check(page).tags.count("svg") == 1 and "open subproblems" in page and "lower bound" in page
+    assert check(formats.render("html", [UNDECIDED] * 25, Policy())).tags.count("svg") == 20
+
+
 def test_known_violations_are_marked() -> None:
     page = formats.render("html", [VIOLATED], Policy(baseline=Baseline(frozenset({VIOLATED.fingerprint}))))
     assert "This violation is in the baseline." in page

@@ -7,7 +7,7 @@ The page loads nothing, and its policy forbids it to.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _VALUES = 64
 """Values of a counterexample that the page shows; the JSON report has them all."""
+_COURSES = 20
+"""Searches whose course is drawn: the first ones."""
 _DETAILS = 200
 """Queries with details; the table has them all."""
 
@@ -46,6 +48,7 @@ class Detail:
     hidden: int = 0
     pictures: Sequence[tuple[str, str]] = ()
     layers: Sequence[int] = ()
+    course: str | None = None
 
 
 def render(records: Sequence[Record], policy: Policy) -> str:
@@ -57,7 +60,7 @@ def render(records: Sequence[Record], policy: Policy) -> str:
     interesting = [(i, record) for i, record in enumerate(records) if record.verdict != "unsat" or len(records) == 1]
     return environment.from_string(template).render(
         records=records,
-        details=[_detail(i, record, policy) for i, record in interesting[:_DETAILS]],
+        details=_details(interesting[:_DETAILS], policy),
         linked={i for i, _ in interesting[:_DETAILS]},
         left_out=max(0, len(interesting) - _DETAILS),
         counts={word: sum(r.meaning == word for r in records) for word in ("holds", "violated", "undecided", "error")},
@@ -95,6 +98,19 @@ def _chart(records: Sequence[Record]) -> str | None:
     from verifier.report.charts import cactus
 
     return cactus(times)
+
+
+def _details(interesting: Sequence[tuple[int, Record]], policy: Policy) -> list[Detail]:
+    details = [_detail(i, record, policy) for i, record in interesting]
+    drawn = 0
+    for k, detail in enumerate(details):
+        trace = [] if detail.record.document is None else detail.record.document["statistics"].get("trace", [])
+        if len(trace) > 1 and drawn < _COURSES:
+            from verifier.report.charts import course
+
+            details[k] = replace(detail, course=course(trace))
+            drawn += 1
+    return details
 
 
 def _detail(number: int, record: Record, policy: Policy) -> Detail:

@@ -55,6 +55,9 @@ def document(verdict: Verdict) -> dict[str, Any]:
             "unstable": list(cost.unstable),
             "peak_memory_mb": cost.peak_memory_mb,
             "threads": cost.threads,
+            "trace": [
+                {"seconds": p.seconds, "lower_bound": number(p.lower_bound), "open": p.open, "nodes": p.nodes} for p in cost.trace
+            ],
         },
         "numerics": {"device": run.device, "dtype": run.dtype, "semantics": run.semantics, "seed": run.seed},
         "versions": dict(run.versions),
