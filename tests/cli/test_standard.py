@@ -91,6 +91,13 @@ def test_two_copies(tmp_path: Path, capsys: Capture) -> None:
     assert found["X float32 1,2"][1] == found["U float32 1,2"][1]
 
 
+def test_a_network_equals_itself(tmp_path: Path, capsys: Capture) -> None:
+    ties = "(assert (== X[0,0] U[0,0]))(assert (== U[0,1] X[0,1]))"
+    text = [network(), network("g", "U", "K", "V", "(equal-to f)"), BOX.format(X="X"), ties]
+    path = query(tmp_path, *text, "(assert (or (<= (+ Y[0,0] 0.000001) V[0,0]) (>= (- K[0,0] H[0,0]) 0.000001)))")
+    assert run(["verify", path, "--network", f"f={model(tmp_path)}", "--timeout", "20"]) == 0
+
+
 def test_time_runs_out_in_the_words_of_the_language(tmp_path: Path, capsys: Capture) -> None:
     assert run([*single(tmp_path, "(assert (> Y[0,0] 2.5))"), "--timeout", "0"]) == 3
     assert capsys.readouterr().out == "timed-out\n"

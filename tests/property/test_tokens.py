@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from verifier.errors import PropertyError
-from verifier.property.tokens import Scanner, Source, Token, find, shown
+from verifier.property.tokens import Scanner, Source, Token, find, shown, speaks_version_2
 
 
 def scan(*chunks: bytes) -> list[Token]:
@@ -133,3 +133,23 @@ def test_find(tmp_path: Path) -> None:
 
 def test_messages_are_printable() -> None:
     assert shown(b"a\x00\x1b[31m\n") == "a\\x00\\x1b[31m\\n" and len(shown(b"x" * 500)) == 60
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("(vnnlib-version <2.0>)", True),
+        (" ; a comment (declare-const\n ( ; another\n vnnlib-version", True),
+        ("(declare-network f", True),
+        ("(declare-const X_0 Real)", False),
+        ("; vnnlib-version", False),
+        ("(", False),
+        ("", False),
+        ("vnnlib-version", False),
+    ],
+)
+@pytest.mark.parametrize("packed", [False, True])
+def test_the_language_shows_in_the_first_statement(tmp_path: Path, text: str, expected: bool, packed: bool) -> None:
+    path = tmp_path / "q.vnnlib"
+    path.with_name(path.name + ".gz" * packed).write_bytes(gzip.compress(text.encode()) if packed else text.encode())
+    assert speaks_version_2(path) == expected

@@ -396,6 +396,12 @@ def test_mutated_texts_are_read_or_refused(parse: Any, seed: int) -> None:
         assert error.code.startswith("V2")
 
 
+def test_deep_nests(parse: Any) -> None:
+    depth = 20_000
+    formula = "(and " * depth + "(or " * depth + "(<= " + "(+ " * depth + "Y[0]" + ")" * depth + " 1.0)" + ")" * (2 * depth)
+    assert parse(ONE + BOX + f"(assert {formula})").holds(np.zeros(2), np.array([1.0, 0.0])) == 0
+
+
 # Benchmarks
 
 

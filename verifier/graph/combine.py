@@ -86,27 +86,30 @@ def load(declarations: Declarations, networks: Mapping[str, Path] | Path) -> Joi
     """
     warnings: list[str] = []
     files = _assigned(declarations, networks, warnings)
-    models: dict[str, Model] = {}
+    models: dict[tuple[str, tuple[str, ...]], Model] = {}
     parts = []
     for network in declarations.networks:
         name = network.equal_to or network.name
         hidden = tuple(v.tensor for v in network.of("hidden"))
-        known = models.get(name)
-        if known is None or hidden != known.output_names[: known.hidden]:
-            known = onnx_reader.read(files[name], shapes=[v.shape for v in network.of("input")], hidden=hidden)
-            models.setdefault(name, known)
-        _check(network, known, warnings)
-        parts.append(Part(network.name, known, declarations.inputs(network)))
+        model = models.get((name, hidden))
+        if model is None:
+            model = onnx_reader.read(files[name], shapes=[v.shape for v in network.of("input")], hidden=hidden)
+            models[name, hidden] = model
+        _check(network, model, warnings)
+        parts.append(Part(network.name, model, declarations.inputs(network)))
     return Joint(tuple(parts), join(parts, int(declarations.sources.max()) + 1), tuple(warnings))
 
 
 def join(parts: Sequence[Part], inputs: int) -> Graph:
-    """One graph over `inputs` numbers, simplified."""
+    """One graph over `inputs` numbers, simplified. Copies of a network that read the same are one."""
     if len(parts) == 1 and np.array_equal(parts[0].sources, np.arange(inputs)):
         return parts[0].model.graph
     nodes = [Node(Input(), (), (inputs,))]
-    ends, sizes = [], []
-    for part in parts:
+    ends: dict[tuple[int, bytes], int] = {}
+    keys, sizes = [(id(p.model), p.sources.tobytes()) for p in parts], [p.model.graph.output_size for p in parts]
+    for key, part in zip(keys, parts):
+        if key in ends:
+            continue
         graph, first = part.model.graph, 0
         if not np.array_equal(part.sources, np.arange(inputs)):
             nodes.append(Node(Take(0, part.sources, (inputs,)), (0,), (len(part.sources),), (part.name,)))
@@ -116,10 +119,9 @@ def join(parts: Sequence[Part], inputs: int) -> Graph:
         for node in graph.nodes[1:]:
             parents = tuple(first if p == 0 else p + shift for p in node.inputs)
             nodes.append(replace(node, inputs=parents, origin=tuple(origin + o for o in node.origin)))
-        ends.append(len(nodes) - 1)
-        sizes.append(graph.output_size)
+        ends[key] = len(nodes) - 1
     if len(parts) > 1:
-        nodes.append(Node(Concat(0, tuple(sizes)), tuple(ends), (sum(sizes),)))
+        nodes.append(Node(Concat(0, tuple(sizes)), tuple(ends[key] for key in keys), (sum(sizes),)))
     return simplify(Graph(tuple(nodes)))
 
 

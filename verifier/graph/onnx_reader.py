@@ -274,9 +274,16 @@ def _exposed(proto: onnx.ModelProto, hidden: Sequence[str], file: str) -> bytes:
         if name not in produced:
             raise ModelError(f"the network has no tensor {name!r}", code="V116", location=Location(file),
                              hint=f"tensors that its nodes make: {_listed(produced)}")
-    if len({*hidden, *(o.name for o in proto.graph.output)}) < len(hidden) + len(proto.graph.output):
-        raise ModelError("a hidden node is declared twice, or is an output", code="V116", location=Location(file))
-    outputs = [known.get(name, onnx.ValueInfoProto(name=name)) for name in hidden] + list(proto.graph.output)
+    names = [o.name for o in proto.graph.output]
+    for name in hidden:
+        alias = name
+        while alias in names or (alias != name and alias in produced):  # an output cannot be there twice: a copy of it can
+            alias += "_"
+        if alias != name:
+            proto.graph.node.append(onnx.helper.make_node("Identity", [name], [alias]))
+        names.append(alias)
+    own = len(proto.graph.output)
+    outputs = [known.get(alias, onnx.ValueInfoProto(name=alias)) for alias in names[own:]] + list(proto.graph.output)
     outputs = [onnx.ValueInfoProto.FromString(o.SerializeToString()) for o in outputs]
     del proto.graph.output[:]
     proto.graph.output.extend(outputs)

@@ -54,9 +54,11 @@ def find(path: Path) -> Path:
 
 
 def speaks_version_2(path: Path) -> bool:
-    """Whether the text begins with a statement of VNN-LIB 2; only the beginning is read."""
-    name = str(path)
-    scanner = Scanner(Source(find(Path(path)), name).chunks(), name)
+    """Whether the text begins with a statement of VNN-LIB 2; only the beginning is read, and nothing of a pipe, which is read once."""
+    name, found = str(path), find(Path(path))
+    if not found.is_file():
+        return False
+    scanner = Scanner(Source(found, name).chunks(), name)
     if not scanner.skip() or scanner.next().text != b"(" or not scanner.skip():
         return False
     return scanner.next().text in (b"vnnlib-version", b"declare-network")

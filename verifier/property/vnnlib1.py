@@ -123,7 +123,7 @@ class _Reader(AssertionReader):
         elif command.text == b"assert":
             self.assertion(command)
         elif command.text in _VERSION_2:
-            raise self.scanner.error(f"this is a VNN-LIB 2 query: {command}", "V205", command, "only VNN-LIB 1 is read here")
+            raise self.scanner.error(f"this is a VNN-LIB 2 query: {command}", "V205", command, "such a query has to be a regular file")
         else:
             code = "V211" if is_word(command) else "V203"
             raise self.scanner.error(f"expected declare-const or assert, found {command}", code, command, _STATEMENTS)
