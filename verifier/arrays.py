@@ -27,10 +27,6 @@ class Arrays:
     device: Any
     budget: int
 
-    @property
-    def name(self) -> str:
-        return f"{'torch' if self.device is not None else 'numpy'} {self.device or 'cpu'} {str(self.dtype).split('.')[-1].strip(chr(39) + '<>')}"
-
     def asarray(self, values: Array) -> Array:
         if self.device is None:
             return np.asarray(to_numpy(values), dtype=self.dtype)

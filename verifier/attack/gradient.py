@@ -14,7 +14,7 @@ import numpy as np
 from verifier.arrays import Array, Arrays, to_numpy
 from verifier.bounds.targets import Targets
 from verifier.graph.ir import Graph
-from verifier.operators.base import Elementwise, Input
+from verifier.operators.base import Affine, Elementwise, Input
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,8 +97,10 @@ def _transposed(graph: Graph, values: list[Array], output_gradient: Array) -> Ar
             parts: tuple[Array, ...] = (g * node.operator.derivative(values[node.inputs[0]]),)
         elif isinstance(node.operator, Input):
             break
-        else:
+        elif isinstance(node.operator, Affine):
             parts = node.operator.transpose(g)
+        else:
+            raise TypeError(f"operator {node.operator!r} has no gradient")
         for p, part in zip(node.inputs, parts):
             gradients[p] = gradients[p] + part if p in gradients else part
     return gradients.get(0, 0.0 * values[0])

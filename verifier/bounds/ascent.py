@@ -166,7 +166,13 @@ class Ascent:
             if best is None or bool(xp.all(better)):
                 best, best_parameters = dual, current
             elif bool(xp.any(better)):
-                best = Dual(*(xp.where(better if a.ndim == 2 else better[..., None], a, b) for a, b in zip(dual[:3], best[:3])), {})
+                wide = better[..., None]
+                best = Dual(
+                    xp.where(better, dual.lower, best.lower),
+                    xp.where(wide, dual.coefficients, best.coefficients),
+                    xp.where(better, dual.offset, best.offset),
+                    {},
+                )
                 best_parameters = _select(better[..., None], current, best_parameters)
             if i == self.schedule.iterations or bool(xp.all(closed(best.lower))) or deadline():
                 return best._replace(q=dual.q), best_parameters

@@ -160,11 +160,17 @@ def bound_boxes(
             if isinstance(operator, Elementwise):
                 relaxations[n] = relax(operator, bounds)
     dual = evaluate(graph, rows, Problem(low, high, known, relaxations, {}), weights, keep=True)
-    flat = [
+    flat_below, flat_above = (
         arrays.xp.concat([values[p][side] for p in graph.preactivations], axis=1) if graph.preactivations else low[:, :0] for side in (0, 1)
-    ]
+    )
     return BoxBounds(
-        *map(to_numpy, (dual.lower, dual.coefficients, dual.offset, *flat, infeasible)), {n: to_numpy(q) for n, q in dual.q.items()}
+        to_numpy(dual.lower),
+        to_numpy(dual.coefficients),
+        to_numpy(dual.offset),
+        to_numpy(flat_below),
+        to_numpy(flat_above),
+        to_numpy(infeasible),
+        {n: to_numpy(q) for n, q in dual.q.items()},
     )
 
 

@@ -69,6 +69,10 @@ class Dual(NamedTuple):
     offset: Array
     q: dict[int, Array]
 
+    def select(self, index: Array) -> Dual:
+        """Subproblems by index."""
+        return Dual(self.lower[index], self.coefficients[index], self.offset[index], {n: q[index] for n, q in self.q.items()})
+
 
 def relax(operator: Elementwise, interval: Interval, slopes: Lines | None = None) -> Relaxation:
     """Lines over `interval` with the given slopes ((B, S, size) each, clipped to what can be useful) or the initial ones."""
@@ -107,11 +111,8 @@ def evaluate(graph: Graph, rows: Mapping[int, Array], problem: Problem, weights:
         node, lam = graph.nodes[n], coefficients.pop(n)
         flat = xp.reshape(lam, (batch, count, node.size))
         if n in problem.multipliers:
-            m, (lower, upper) = problem.multipliers[n], problem.preactivations[n]
-            flat, constant = flat + m, constant - _dot(xp.maximum(m, 0.0), upper[:, None]) - _dot(xp.minimum(m, 0.0), lower[:, None])
+            flat, constant, error = _multiplier_step(flat, problem, n, constant, error, weights)
             lam = xp.reshape(flat, lam.shape)
-            if weights is not None:
-                error = error + _dot(xp.abs(m), weights.multiplier[n])
         if isinstance(node.operator, Elementwise):
             if keep:
                 kept[n] = flat
@@ -120,9 +121,7 @@ def evaluate(graph: Graph, rows: Mapping[int, Array], problem: Problem, weights:
             )
             parts: tuple[Array, ...] = (xp.reshape(nu, lam.shape),)
         elif isinstance(node.operator, Affine):
-            offset = node.operator.offset
-            if offset is not None:
-                constant = constant + _offset_product(flat, offset, node.shape)
+            constant = constant + _offset_product(flat, node.operator.offset, node.shape)
             if weights is not None and (n in weights.node or n in rows):  # what was merged into a consumer is missing where rows begin
                 error = error + _dot(xp.abs(flat), weights.node[n] if n in weights.node else weights.multiplier[n])
             parts = node.operator.transpose(lam)
@@ -139,12 +138,29 @@ def evaluate(graph: Graph, rows: Mapping[int, Array], problem: Problem, weights:
     positive = xp.maximum(plane, 0.0)
     lowest = _dot(positive, problem.lower[:, None]) + _dot(plane - positive, problem.upper[:, None])
     if weights is not None:
-        error = error + _dot(xp.abs(plane), weights.node[0])
-        constant = constant - (1.0 + 1e-9) * error - weights.underflow
-        # A sum that overflowed says nothing, whatever its sign.
-        constant = xp.where(constant < xp.inf, constant, -xp.inf)
-        lowest = xp.where(lowest < xp.inf, lowest, -xp.inf)
+        constant, lowest = _accepted(plane, constant, lowest, error, weights)
     return Dual(constant + lowest, plane, constant, kept)
+
+
+def _accepted(plane: Array, constant: Array, lowest: Array, error: Array, weights: ErrorWeights) -> tuple[Array, Array]:
+    """The plane's constant and least value with all rounding taken off."""
+    xp = namespace(plane)
+    error = error + _dot(xp.abs(plane), weights.node[0])
+    constant = constant - (1.0 + 1e-9) * error - weights.underflow
+    # A sum that overflowed says nothing, whatever its sign.
+    return xp.where(constant < xp.inf, constant, -xp.inf), xp.where(lowest < xp.inf, lowest, -xp.inf)
+
+
+def _multiplier_step(
+    flat: Array, problem: Problem, n: int, constant: Array, error: Array, weights: ErrorWeights | None
+) -> tuple[Array, Array, Array]:
+    """(lam, constant, error) after m has been added at pre-activation n."""
+    xp = namespace(flat)
+    m, (lower, upper) = problem.multipliers[n], problem.preactivations[n]
+    constant = constant - _dot(xp.maximum(m, 0.0), upper[:, None]) - _dot(xp.minimum(m, 0.0), lower[:, None])
+    if weights is not None:
+        error = error + _dot(xp.abs(m), weights.multiplier[n])
+    return flat + m, constant, error
 
 
 def _nonlinear_step(q: Array, lines: Relaxation, constant: Array, error: Array, weight: Array | None) -> tuple[Array, Array, Array]:
@@ -183,7 +199,9 @@ def _dot(a: Array, b: Array) -> Array:
     return xp.sum(a * b, axis=-1)
 
 
-def _offset_product(flat: Array, offset: Array, shape: tuple[int, ...]) -> Array:
+def _offset_product(flat: Array, offset: Array | None, shape: tuple[int, ...]) -> Array | float:
+    if offset is None:
+        return 0.0
     xp = namespace(flat)
     return _dot(flat, xp.reshape(xp.broadcast_to(offset, shape), (flat.shape[-1],)))
 
@@ -214,10 +232,12 @@ def relaxed_point(graph: Graph, dual: Dual, rows: Mapping[int, Array], problem: 
             y *= xp.sign(dual.q[n])
             y += slope * p
             y += centre
-        else:
+        elif isinstance(node.operator, Affine):
             if any(p not in values for p in node.inputs):
                 continue
             parents = [xp.reshape(values[p], (batch * count, *graph.nodes[p].shape)) for p in node.inputs]
             y = node.operator.forward(batch * count, *parents)
+        else:
+            raise TypeError(f"operator {node.operator!r} has no value")
         values[n] = xp.reshape(y, (batch, count, node.size))
     return values

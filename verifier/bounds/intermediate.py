@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -102,7 +103,7 @@ def _tighten(
         width = sum(graph.nodes[n].size for n in graph.ancestors(p))
         most = int(arrays.budget / (8 * width * (12 if stage.iterations else 5)) / 2)
         chunk = max(1, min(most, -(-len(todo) // workers.threads)))
-        work = lambda part: _bound_rows(graph, arrays, proposals, low, high, known, p, part, weights, start, stage, deadline)  # noqa: E731
+        work = partial(_bound_rows, graph, arrays, proposals, low, high, known, p, weights, start, stage, deadline)
         parts = [todo[first : first + chunk] for first in range(0, len(todo), chunk)]
         bounds = _merged(arrays, bounds, parts, workers.map(work, parts))
     return bounds
@@ -126,11 +127,11 @@ def _bound_rows(
     high: Array,
     known: Mapping[int, Interval],
     p: int,
-    part: np.ndarray,
     weights: ErrorWeights,
     start: Parameters,
     stage: Schedule,
     deadline: Callable[[], bool],
+    part: np.ndarray,
 ) -> tuple[Array, Array] | None:
     """Rigorous (lower, upper), each (k,), of the neurons `part` of node p; None where the deadline has passed."""
     if deadline():

@@ -8,7 +8,7 @@ from verifier.arrays import Array, namespace
 from verifier.bounds.dual import Interval
 from verifier.bounds.rigorous import ErrorWeights, U
 from verifier.graph.ir import Graph
-from verifier.operators.base import Elementwise, Input
+from verifier.operators.base import Affine, Elementwise, Input
 
 
 def propagate(
@@ -39,13 +39,15 @@ def propagate(
             if op.function_ulps > 1:
                 margin = (2 * op.function_ulps + 2) * U
                 low, high = low - margin * xp.abs(low) - 1e-300, high + margin * xp.abs(high) + 1e-300
-        else:
+        elif isinstance(op, Affine):
             shapes = [graph.nodes[p].shape for p in node.inputs]
             centres = [xp.reshape(0.5 * found[p].lower + 0.5 * found[p].upper, (count, *s)) for p, s in zip(node.inputs, shapes)]
             radii = [xp.reshape(0.5 * found[p].upper - 0.5 * found[p].lower, (count, *s)) for p, s in zip(node.inputs, shapes)]
             centre = xp.reshape(op.forward(count, *centres), (count, node.size))
             radius = xp.reshape(op.absolute(count, *radii), (count, node.size)) + weights.forward[n]
             low, high = centre - radius, centre + radius
+        else:
+            raise TypeError(f"operator {op!r} has no interval")
         if n in known:
             low, high = xp.maximum(low, known[n].lower), xp.minimum(high, known[n].upper)
         found[n] = Interval(low, high)

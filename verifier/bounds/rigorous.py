@@ -12,8 +12,9 @@ lam as multipliers, which is allowed; what is left is, for every node n, at most
 
 N = 4 * number of nodes + 6 covers the additions of the nodes' contributions to the constant, m's two among them.
 C = 2 * (largest number of consumers) + 6 covers sums lam_n of many parts that cancel: their partial sums are bounded by the
-parts, not by lam_n, so every consumer pays for its own part, and for the row's or m's, which is the rest. zmax_n bounds |value(n)|; it comes from one pass of absolute maps. E is taken at the root of the search: values, and with
-them E, only shrink in subproblems. Underflow adds less than 2^-1070 a product: `underflow` exceeds all of it together.
+parts, not by lam_n, so every consumer pays for its own part, and for the row's or m's, which is the rest. zmax_n bounds
+|value(n)|; it comes from one pass of absolute maps. E is taken at the root of the search: values, and with them E, only
+shrink in subproblems. Underflow adds less than 2^-1070 a product: `underflow` exceeds all of it together.
 """
 
 from __future__ import annotations

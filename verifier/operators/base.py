@@ -21,7 +21,7 @@ OPERATORS: dict[str, type[Operator]] = {}
 
 
 @dataclass(frozen=True, eq=False)
-class Operator(ABC):
+class Operator(ABC):  # noqa: B024 - Input has nothing to implement
     """A frozen record of constants. Floating point fields are numpy float64 until `to` moves them."""
 
     def __init_subclass__(cls, abstract: bool = False, **kwargs: Any) -> None:

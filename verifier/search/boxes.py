@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 
@@ -33,16 +34,14 @@ class Boxes:
 
     def select(self, index: np.ndarray | slice) -> Boxes:
         """Rows by index, mask or slice."""
-        return Boxes(*(getattr(self, f.name)[index] for f in fields(self)))
+        arrays: dict[str, Any] = {f.name: getattr(self, f.name)[index] for f in fields(self)}
+        return Boxes(**arrays)
 
-    @staticmethod
-    def concatenate(parts: Sequence[Boxes]) -> Boxes:
+    @classmethod
+    def concatenate(cls, parts: Sequence[Boxes]) -> Boxes:
         if len(parts) == 1:
             return parts[0]
         most = max(p.cuts.shape[1] for p in parts)
         cuts = [np.pad(p.cuts, ((0, 0), (0, most - p.cuts.shape[1]), (0, 0))) for p in parts]
-        others = {f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Boxes) if f.name != "cuts"}
+        others: dict[str, Any] = {f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Boxes) if f.name != "cuts"}
         return Boxes(**others, cuts=np.concatenate(cuts))
-
-    def nbytes(self) -> int:
-        return sum(getattr(self, f.name).nbytes for f in fields(self))

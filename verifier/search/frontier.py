@@ -18,8 +18,8 @@ class Subproblems(Protocol):
 
     def select(self, index: np.ndarray | slice) -> Self: ...
 
-    @staticmethod
-    def concatenate(parts: Sequence[Self]) -> Self: ...
+    @classmethod
+    def concatenate(cls, parts: Sequence[Self]) -> Self: ...
 
 
 T = TypeVar("T", bound=Subproblems)

@@ -99,7 +99,7 @@ class Search:
             if witness is not None:
                 return Outcome(False, witness, progress.nodes, float(batch.bounds.max(axis=1).min()), progress.share)
             waiting = self._candidates(self._clipped(batch, progress))
-            divisible = (waiting.candidates >= 0).any(axis=1)
+            divisible: np.ndarray = np.any(waiting.candidates >= 0, axis=1)
             stuck += int(np.sum(~divisible))
             frontier = frontier or Frontier(waiting.select(slice(0, 0)))
             frontier.push(waiting.select(divisible))
@@ -215,7 +215,7 @@ class Search:
         """Boxes without the parts that some row's plane excludes; empty ones are closed."""
         boxes = batch.boxes
         lower, upper = clip(boxes.lower, boxes.upper, *batch.all_planes(), 2)
-        empty = (lower > upper).any(axis=1)
+        empty: np.ndarray = np.any(lower > upper, axis=1)
         progress.closed(boxes.depth[empty])
         return batch._replace(boxes=replace(boxes, lower=lower, upper=upper)).select(~empty)
 

@@ -62,10 +62,10 @@ class Tree:
         graph: Graph, exact: Arrays, proposals: Arrays, root: RootBounds, targets: Targets, lower: np.ndarray, upper: np.ndarray
     ) -> Tree:
         neurons = Neurons(graph)
-        flat = [
+        below, above = (
             np.concatenate([*(to_numpy(root.preactivations[p][side])[0] for p in graph.preactivations), box])
             for side, box in ((0, lower), (1, upper))
-        ]
+        )
         loose, lines = {}, {}
         for n in graph.nonlinear:
             operator = graph.nodes[n].operator
@@ -73,7 +73,7 @@ class Tree:
                 low, high = (to_numpy(b) for b in root.preactivations[graph.nodes[n].inputs[0]])
                 loose[n] = np.flatnonzero(~operator.linear(low, high)[0])
                 lines[n] = operator.lines(low[:, None], high[:, None])
-        return Tree(graph, neurons, exact, proposals, root, targets, *flat, loose, lines)
+        return Tree(graph, neurons, exact, proposals, root, targets, below, above, loose, lines)
 
     @property
     def chunk(self) -> int:
@@ -237,7 +237,7 @@ def advance(tree: Tree, splits: Splits, schedule: Schedule, look_ahead: int, con
 def bound(tree: Tree, splits: Splits, schedule: Schedule, context: Context) -> Bounded:
     """Improve and evaluate the rows of a batch; what the rigorous evaluation refutes is closed."""
     low, high = tree.enclosures(splits)
-    empty = (low > high).any(axis=1)
+    empty: np.ndarray = np.any(low > high, axis=1)
     high = np.maximum(low, high)
     total = tree.neurons.total
     fast = tree.proposals
@@ -259,7 +259,7 @@ def bound(tree: Tree, splits: Splits, schedule: Schedule, context: Context) -> B
     dual, parameters = ascent.run(closed, context.out_of_time)
     bounds = tree.targets.add_constant(to_numpy(dual.lower).astype(np.float64), splits.disjunct)
     promising = ((bounds > 0) | (strict & (bounds >= 0))).any(axis=1) & ~empty
-    refuted = empty.copy()
+    refuted: np.ndarray = empty.copy()
     if promising.any():
         accepted = accept(tree, splits.select(promising), low[promising], high[promising], parameters, promising)
         refuted[promising] = tree.targets.refuted(accepted, splits.disjunct[promising])
@@ -304,8 +304,7 @@ def _chosen(tree: Tree, found: Bounded, most: int) -> Splits:
     splits = found.splits.select(keep)
     if not len(keep):
         return splits
-    index = tree.proposals.indices(keep)
-    dual = Dual(*(a[index] for a in found.dual[:3]), {n: q[index] for n, q in found.dual.q.items()})
+    dual = found.dual.select(tree.proposals.indices(keep))
     neuron, point = candidates(tree.graph, tree.neurons, dual, found.bounds[keep], found.low[keep], found.high[keep], most)
     best = np.zeros(len(keep), np.int64)
     if neuron.shape[1] > 1:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from verifier.arrays import Arrays, numpy_arrays, to_numpy, torch_arrays
-from verifier.bounds.ascent import Schedule, initial_parameters
+from verifier.bounds.ascent import Parameters, Schedule, initial_parameters
 from verifier.bounds.batch import Neurons
 from verifier.bounds.intermediate import RootBounds, root_bounds, unstable
 from verifier.config import Settings
@@ -65,27 +65,26 @@ def _by_inputs(query: Query, exact: Arrays, fast: Arrays, plan: Plan, context: C
         query.graph, exact, query.lower.min(axis=0), query.upper.max(axis=0), Schedule(0), context.out_of_time, fast, context.workers
     )
     neurons, count = Neurons(query.graph), len(query.lower)
-    flat = [
+    below, above = (
         np.repeat(
-            np.concatenate([np.zeros(0), *(to_numpy(root.preactivations[p][side])[0] for p in query.graph.preactivations)])[None],
-            count,
-            axis=0,
+            np.concatenate([np.zeros(0), *(to_numpy(root.preactivations[p][side])[0] for p in query.graph.preactivations)])[None], count, 0
         )
         for side in (0, 1)
-    ]
+    )
     loose = tuple(int(to_numpy(unstable(query.graph, p, root.preactivations[p])).sum()) for p in query.graph.preactivations)
     context.report(Event("R", context.clock(), open=count, unstable=sum(loose)))
     boxes = Boxes(
         query.lower,
         query.upper,
-        *flat,
+        below,
+        above,
         np.arange(count),
         np.full(count, -np.inf),
         np.zeros(count, np.int64),
         np.zeros((count, 0), np.int64),
         np.zeros((count, 0, query.graph.input_size + 1)),
     )
-    if neurons.total and not np.isfinite(flat[0]).all():
+    if neurons.total and not (np.isfinite(below) & np.isfinite(above)).all():
         return Solved(Outcome(False, None, 0, -np.inf, 0.0, exhausted=True), plan, loose)
     search = input_split.Search.of(query, exact, fast, root.weights, context, _LOOK_AHEAD_INPUTS)
     return Solved(search.run(boxes, plan.batch, attack), plan, loose)
@@ -95,7 +94,8 @@ def _by_neurons(
     query: Query, exact: Arrays, fast: Arrays, plan: Plan, settings: Settings, context: Context, attack: AttackRounds
 ) -> Solved:
     """One tree for each box, one after another."""
-    total, loose = Outcome(True, None, 0, np.inf, 0.0), ()
+    total = Outcome(True, None, 0, np.inf, 0.0)
+    loose: tuple[int, ...] = ()
     groups = query.boxes()
     for i, group in enumerate(groups):
         share = replace(context, deadline=context.clock() + (context.deadline - context.clock()) / (len(groups) - i))
@@ -163,14 +163,6 @@ def _one_tree(
     return outcome, loose
 
 
-def _initial(tree: neuron_split.Tree, arrays: Arrays):
-    return initial_parameters(
-        tree.graph.to(arrays),
-        tree.graph.output,
-        {
-            p: b
-            for p, b in tree.neurons.split(
-                arrays.asarray(tree.below[None, : tree.neurons.total]), arrays.asarray(tree.above[None, : tree.neurons.total])
-            ).items()
-        },
-    )
+def _initial(tree: neuron_split.Tree, arrays: Arrays) -> Parameters:
+    below, above = (arrays.asarray(flat[None, : tree.neurons.total]) for flat in (tree.below, tree.above))
+    return initial_parameters(tree.graph.to(arrays), tree.graph.output, tree.neurons.split(below, above))

@@ -6,7 +6,9 @@ be halved by the same means where no neuron is left to split.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 
@@ -35,8 +37,8 @@ class Splits:
         return len(self.depth)
 
     def select(self, index: np.ndarray | slice) -> Splits:
-        parts = {f.name: getattr(self, f.name) for f in fields(self)}
-        return Splits(**{k: {n: a[index] for n, a in v.items()} if isinstance(v, dict) else v[index] for k, v in parts.items()})
+        arrays: dict[str, Any] = {name: getattr(self, name)[index] for name in _ARRAYS}
+        return Splits(**arrays, slopes={n: a[index] for n, a in self.slopes.items()})
 
     def widened(self, width: int) -> Splits:
         """The same with room for `width` splits."""
@@ -46,15 +48,14 @@ class Splits:
         pad = lambda a: np.concatenate([a, np.zeros((*a.shape[:-1], extra), a.dtype)], axis=-1)  # noqa: E731
         return replace(self, neuron=pad(self.neuron), side=pad(self.side), point=pad(self.point), multiplier=pad(self.multiplier))
 
-    @staticmethod
-    def concatenate(parts: list[Splits]) -> Splits:
+    @classmethod
+    def concatenate(cls, parts: Sequence[Splits]) -> Splits:
         if len(parts) == 1:
             return parts[0]
         width = max(p.neuron.shape[1] for p in parts)
         parts = [p.widened(width) for p in parts]
-        join = lambda name: np.concatenate([getattr(p, name) for p in parts])  # noqa: E731
-        slopes = {n: np.concatenate([p.slopes[n] for p in parts]) for n in parts[0].slopes}
-        return Splits(**{f.name: slopes if f.name == "slopes" else join(f.name) for f in fields(Splits)})
+        arrays: dict[str, Any] = {name: np.concatenate([getattr(p, name) for p in parts]) for name in _ARRAYS}
+        return Splits(**arrays, slopes={n: np.concatenate([p.slopes[n] for p in parts]) for n in parts[0].slopes})
 
     def children(self) -> Splits:
         """Both halves of every subproblem at its choice: the first B at or above the point, the last B at or below."""
@@ -80,7 +81,5 @@ class Splits:
         np.minimum.at(high, (at[down], self.neuron[down]), self.point[down])
         return low, high
 
-    def nbytes(self) -> int:
-        return sum(
-            sum(a.nbytes for a in v.values()) if isinstance(v, dict) else v.nbytes for v in (getattr(self, f.name) for f in fields(self))
-        )
+
+_ARRAYS = tuple(f.name for f in fields(Splits) if f.name != "slopes")
