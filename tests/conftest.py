@@ -8,7 +8,6 @@ import pytest
 
 from tests.samples import FakeEngine
 
-
 # How long an example takes says more about the machine than about the code.
 hypothesis.settings.register_profile("verifier", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("verifier")
