@@ -104,6 +104,7 @@ def test_paths_below_the_working_directory(monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.chdir(tmp_path)
     assert records.relative(str(tmp_path / "a" / "b")) == "a/b" == records.relative("./a/../a/b")
     assert records.relative("/elsewhere/b") == "/elsewhere/b"
+    assert records.relative("[('f', './a//b')]") == "[('f', './a//b')]"
 
 
 def test_files_of_a_suite() -> None:

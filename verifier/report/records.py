@@ -88,6 +88,8 @@ class Record:
 
 def relative(path: str) -> str:
     """Below the working directory a path relative to it, with slashes; elsewhere the path as it is."""
+    if path.startswith("["):  # several networks, as a row of a suite names them
+        return path
     absolute, root = os.path.abspath(path), os.getcwd()
     return os.path.relpath(absolute, root).replace(os.sep, "/") if absolute.startswith(root + os.sep) else path.replace(os.sep, "/")
 
