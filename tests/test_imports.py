@@ -29,7 +29,17 @@ def loaded(code: str) -> set[str]:
         "import verifier.bench.session, verifier.bench.compare, verifier.cli.reporting, verifier.report.formats",
         *(
             f"from verifier.cli.application import run; run({line.split()!r})"
-            for line in ("--version", "--name", "--help", "verify --help", "inspect --help", "completion bash", "verify one-file")
+            for line in (
+                "--version",
+                "--name",
+                "--help",
+                "verify --help",
+                "inspect --help",
+                "supports --help",
+                "supports --vnnlib-versions",
+                "completion bash",
+                "verify one-file",
+            )
         ),
     ],
 )

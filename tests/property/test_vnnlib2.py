@@ -265,6 +265,9 @@ def test_points_that_break_a_tie_are_no_counterexamples(seed: int) -> None:
 
 
 # Another parser: the package `vnnlib` (of the standard's authors)
+#
+# Where its version 1.0.2 differs, and the queries here are made so that it does not matter: it refuses integers that are compared with
+# floats, exponents and isomorphic networks of other types; it accepts unknown element types, negative indices and two relations at once.
 
 
 def of_package(vnnlib: Any, e: Any, values: dict[str, np.ndarray]) -> Any:
