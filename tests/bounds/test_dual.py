@@ -39,7 +39,6 @@ def test_rows_on_inputs_below_a_constant_output() -> None:
     np.testing.assert_allclose(boxes.lower, np.tile([1.0, -3.0, 1.5], (4, 1)), rtol=1e-12)
 
 
-@pytest.mark.xfail(reason="Pad.offset is a numpy array whatever the operator was moved to", raises=TypeError, strict=True)
 def test_padding_with_a_value_in_torch() -> None:
     b = graphs.Builder(2)
     b.relu(b.add(affine.Pad((1,), (1,), (2,), 0.5), (0,), (4,)))

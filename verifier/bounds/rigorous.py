@@ -83,7 +83,7 @@ def error_weights(graph: Graph, lower: np.ndarray, upper: np.ndarray, preactivat
         elif isinstance(op, Affine):
             z, offset = _affine_magnitude(op, node.size, tuple(largest[p][None].reshape(1, *graph.nodes[p].shape) for p in node.inputs))
             error = gamma(op.terms + 2 + sums) * z + gamma(node.size + adds) * offset
-            forward[n] = gamma(op.terms + 8) * z
+            forward[n] = gamma(op.terms + 8) * z + _underflow(op, tuple(graph.nodes[p].shape for p in node.inputs))
         else:
             raise TypeError(f"operator {op!r} has no rounding bound")
         if n in preactivations:
@@ -105,6 +105,12 @@ def _affine_magnitude(op: Affine, size: int, parents: tuple[np.ndarray, ...]) ->
     shape = op.forward(1, *parents).shape[1:]
     offset = np.zeros(size) if constant is None else np.broadcast_to(constant, shape).reshape(-1)
     return (through + offset) * (1 + 1e-6), offset
+
+
+def _underflow(op: Affine, shapes: tuple[tuple[int, ...], ...]) -> np.ndarray:
+    """Bound of what products and halves of parents below the smallest normal number lose in one forward step, flat."""
+    parents = (np.full((1, *shape), 1e-322) for shape in shapes)
+    return op.absolute(1, *parents).reshape(-1) + (op.terms + 8) * 1e-322
 
 
 def _merge_into_consumers(graph: Graph, weights: dict[int, np.ndarray], multiplier: dict[int, np.ndarray]) -> None:

@@ -6,7 +6,7 @@ All of them work on arrays with one leading axis N of points in front of the nod
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -259,6 +259,8 @@ class Pad(_Rearrangement):
     after: Shape
     shape_in: Shape
     value: float = 0.0
+    anchor: np.ndarray = field(default_factory=lambda: np.zeros(()))
+    """An array field like any other: it tells `offset` where constants live."""
 
     def forward(self, count: int, x: Array) -> Array:
         y = self._place(x)
@@ -295,8 +297,7 @@ class Pad(_Rearrangement):
 
     @property
     def offset(self) -> Array | None:
-        """Built on the host: broadcasts against any numpy array, and `offset_like` moves it where needed."""
-        return None if self.value == 0.0 else self._border(np.zeros((1, *self.shape_in)))[0]
+        return None if self.value == 0.0 else self._border(self.anchor)[0]
 
     @property
     def terms(self) -> int:

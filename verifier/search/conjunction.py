@@ -48,5 +48,5 @@ def _weights(middle: np.ndarray, radius: np.ndarray, a: np.ndarray, c: np.ndarra
         # Each plane's value at the minimiser of the mixture is the supergradient.
         gain = np.clip(value - np.einsum("brn,bn->br", slope, np.sign(mixed)), -_CLIPPED, _CLIPPED)
         w = w * np.exp((gain - gain.max(axis=1, keepdims=True)) / (1 + i) ** 0.5)
-        w = w / w.sum(axis=1, keepdims=True)
+        w = w / np.maximum(w.sum(axis=1, keepdims=True), 1e-300)
     return best * scale
