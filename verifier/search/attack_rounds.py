@@ -10,7 +10,7 @@ import numpy as np
 from verifier.arrays import Arrays
 from verifier.attack import gradient
 from verifier.attack.witness import Witness
-from verifier.config import AttackSettings
+from verifier.config import Settings
 from verifier.search.events import Event
 from verifier.search.outcome import Context
 from verifier.search.query import Query
@@ -27,7 +27,7 @@ class AttackRounds:
 
     query: Query
     arrays: Arrays
-    settings: AttackSettings
+    settings: Settings
     context: Context
     rounds: int = 0
     due: float = 0.0
@@ -36,12 +36,14 @@ class AttackRounds:
     def run_if_due(self) -> Witness | None:
         """A confirmed counterexample from the next round, if one is due: the first at once, later ones as the time doubles."""
         now = self.context.clock()
-        if self.settings.restarts == 0 or now < self.due or self.context.out_of_time():
+        if self.settings.attack.restarts == 0 or now < self.due or self.context.out_of_time():
             return None
         first = self.rounds == 0
         left = self.context.deadline - now
         limit = now + (min(2.0, _SHARE * left) if first else max(0.1, _SHARE * now))
-        witness = self._round(self.settings.restarts * 8**self.rounds, lambda: self.context.out_of_time() or self.context.clock() > limit)
+        witness = self._round(
+            self.settings.attack.restarts * 8**self.rounds, lambda: self.context.out_of_time() or self.context.clock() > limit
+        )
         self.rounds = min(self.rounds + 1, 4)
         self.due = max(0.5, 2.0 * self.context.clock()) if first else 1.6 * self.context.clock()
         return witness
@@ -64,5 +66,5 @@ class AttackRounds:
         query, which = self.query, np.repeat(part, each)
         x = np.concatenate([gradient.starting_points(query.lower[k], query.upper[k], each, self.context.rng) for k in part])
         return gradient.descend(
-            query.graph, self.arrays, query.targets, x, which, query.lower[which], query.upper[which], self.settings.steps, stop
+            query.graph, self.arrays, query.targets, x, which, query.lower[which], query.upper[which], self.settings.attack.steps, stop
         )

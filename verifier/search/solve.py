@@ -37,7 +37,7 @@ def solve(query: Query, settings: Settings, context: Context) -> Solved:
     device = _device(settings.search.device)
     plan = make_plan(query.graph, query.lower, query.upper, settings.search.batch, device)
     exact, fast = _arrays(plan, device)
-    attack = AttackRounds(query, fast, settings.attack, context)
+    attack = AttackRounds(query, fast, settings, context)
     witness = attack.run_if_due()
     if witness is not None:
         return Solved(Outcome(False, witness, 0, -np.inf, 0.0), plan, ())
