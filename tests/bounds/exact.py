@@ -1,14 +1,18 @@
-"""The network over the rationals: every float is a fraction, nothing is rounded. Shares no code with the operators."""
+"""The network over the rationals: every float is a fraction, nothing is rounded. Shares no code with the operators.
+
+Sigmoid and Tanh are the exception: their values are right to 60 digits.
+"""
 
 from __future__ import annotations
 
+import decimal
 import itertools
 from fractions import Fraction
 
 import numpy as np
 
 from verifier.graph.ir import Graph
-from verifier.operators import affine, piecewise_linear
+from verifier.operators import affine, piecewise_linear, smooth
 from verifier.operators.base import Input, Operator
 
 
@@ -63,11 +67,23 @@ def _elementwise(op: Operator, p: np.ndarray) -> np.ndarray:
         rule = abs
     elif isinstance(op, piecewise_linear.Clip):
         rule = lambda v: Fraction(op.low) if v < op.low else Fraction(op.high) if v > op.high else v  # noqa: E731
+    elif isinstance(op, smooth.Sigmoid | smooth.Tanh):
+        rule = lambda v: _smooth(v, isinstance(op, smooth.Tanh))  # noqa: E731
     else:
         raise TypeError(f"no exact rule for {op!r}")
     out = np.empty(p.shape, dtype=object)
     out.reshape(-1)[:] = [rule(v) for v in p.reshape(-1)]
     return out
+
+
+def _smooth(v: Fraction, tanh: bool) -> Fraction:
+    if tanh and abs(v) < Fraction(1, 10**20):
+        return v - v**3 / 3  # the next term is below 60 digits
+    with decimal.localcontext(decimal.Context(prec=70)):
+        e = (-abs(decimal.Decimal(v.numerator) / decimal.Decimal(v.denominator)) * (2 if tanh else 1)).exp()
+        upper = Fraction((1 - e) / (1 + e)) if tanh else Fraction(1 / (1 + e))
+        lower = -upper if tanh else Fraction(e / (1 + e))
+    return upper if v >= 0 else lower
 
 
 def _convolved(op: affine.Conv, x: np.ndarray) -> np.ndarray:

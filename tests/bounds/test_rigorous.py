@@ -12,6 +12,7 @@ from tests import graphs
 from tests.bounds import exact
 from verifier.graph.ir import Graph
 from verifier.operators import affine, piecewise_linear
+from verifier.operators.base import Elementwise
 
 ONE = np.ones(1)
 KINDS = ("plain", "scales", "rows", "columns", "cancel", "huge")
@@ -34,7 +35,7 @@ def matrix(rng: np.random.Generator, n: int, m: int, kind: str) -> np.ndarray:
     return w * 10.0 ** rng.uniform(-320, -300) if kind == "denormal" else w
 
 
-def badly_scaled(rng: np.random.Generator, kinds: tuple[str, ...]) -> Graph:
+def badly_scaled(rng: np.random.Generator, kinds: tuple[str, ...], operators: tuple[Elementwise, ...] = graphs.PIECEWISE[:4]) -> Graph:
     depth = int(rng.integers(1, 5))
     sizes = [int(rng.integers(1, 6)) for _ in range(depth + 1)]
     b, node = graphs.Builder(sizes[0]), 0
@@ -48,7 +49,7 @@ def badly_scaled(rng: np.random.Generator, kinds: tuple[str, ...]) -> Graph:
             mean = b.add(affine.ReduceSum((0,), shape, 3), (new,), (1,))
             new = b.add(affine.Add((1, -1)), (new, b.add(affine.Take(0, np.zeros(shape, np.int64), (1,)), (mean,), shape)), shape)
         if i + 1 < depth or rng.random() < 0.3:
-            new = b.apply(graphs.PIECEWISE[int(rng.integers(4))], new)
+            new = b.apply(operators[int(rng.integers(len(operators)))], new)
         if rng.random() < 0.3 and b.shape(new) == b.shape(node):
             new = b.add(affine.Add((1, int(rng.choice([1, -1])))), (new, node), shape)
         node = new
@@ -78,9 +79,9 @@ def assert_below(bound: np.ndarray, value: np.ndarray, what: str) -> None:
     assert ok.all(), f"{what}: bounds {bound} of {[float(v) if abs(v) < 10**300 else v for v in value]}"
 
 
-def check_network(seed: int, kinds: tuple[str, ...]) -> int:
+def check_network(seed: int, kinds: tuple[str, ...], operators: tuple[Elementwise, ...] = graphs.PIECEWISE[:4]) -> int:
     rng = np.random.default_rng(seed)
-    graph = badly_scaled(rng, kinds)
+    graph = badly_scaled(rng, kinds, operators)
     lower, upper, points = box_and_points(rng, graph.input_size)
     values = [exact.values(graph, x) for x in points]
     assert_encloses(graphs.interval_bounds(graph, graphs.EXACT, lower, upper), values, f"seed {seed}, interval")
@@ -119,6 +120,29 @@ def test_badly_scaled_networks() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         assert sum(check_network(seed, KINDS) for seed in range(250)) > 5000
+
+
+def test_smooth_networks() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        for seed in range(70):
+            check_network(seed, ("plain", "plain", "cancel"), (*graphs.SMOOTH, *graphs.PIECEWISE[:2]))
+
+
+@pytest.mark.parametrize("operator", [*graphs.PIECEWISE[:4], *graphs.SMOOTH], ids=lambda op: type(op).__name__)
+def test_functions_of_exact_arguments(operator: Elementwise) -> None:
+    """The input is a point and goes straight into the function: nothing but the function's own rounding widens the bounds."""
+    rng = np.random.default_rng(5)
+    b = graphs.Builder(40)
+    b.apply(operator, 0)
+    graph = b.graph()
+    for scale in (1e-300, 1e-8, 1.0, 10.0, 800.0):
+        x = rng.normal(size=40) * scale
+        value = exact.values(graph, x)
+        assert_encloses(graphs.interval_bounds(graph, graphs.EXACT, x, x), [value], "interval")
+        for sign in (1.0, -1.0):
+            found = graphs.row_bounds(graph, graphs.EXACT, graphs.root(graph, graphs.EXACT, x, x), {1: sign * np.eye(40)}, x, x).lower
+            assert_below(found, int(sign) * value[1], "rows")
 
 
 def test_networks_with_denormals() -> None:
@@ -174,21 +198,49 @@ def test_many_additions_to_the_constant() -> None:
     assert_below(dual.lower, np.array([exact.fractions(rows[0]).dot(exact.values(graph, ONE)[-1])]), "row")
 
 
+def normalised(rng: np.random.Generator) -> tuple[Graph, int, Fraction, Fraction]:
+    """x -> Relu -> batch normalisation (the node) -> Relu -> y; its true shift and scale. The stored shift is rounded from terms of
+    1e8, and `shift_magnitude` says so."""
+    scale, mean = rng.normal(), 1e8 * rng.normal()
+    beta = float(mean * scale) + 1e-9 * rng.normal()
+    b = graphs.Builder(1)
+    operator = affine.Scale(np.array([scale]), np.array([beta - mean * scale]), np.array([abs(beta) + abs(mean * scale)]))
+    node = b.add(operator, (b.relu(b.linear(0, [[1.0]], [0.0])),), (1,))
+    b.linear(b.relu(node), [[1.0]], [0.0])
+    return b.graph(), node, Fraction(beta) - Fraction(mean) * Fraction(scale), Fraction(scale)
+
+
 def test_rounded_coefficients_right_below_a_neuron() -> None:
-    """A batch normalisation: the stored shift is rounded, and `shift_magnitude` says how much; its enclosures have to say it too."""
+    """Enclosures and rows hold for the network that was meant, not for the rounded one."""
     rng = np.random.default_rng(0)
     for _ in range(20):
-        scale, mean = rng.normal(), 1e8 * rng.normal()
-        beta = float(mean * scale) + 1e-9 * rng.normal()
-        b = graphs.Builder(1)
-        operator = affine.Scale(np.array([scale]), np.array([beta - mean * scale]), np.array([abs(beta) + abs(mean * scale)]))
-        node = b.add(operator, (b.relu(b.linear(0, [[1.0]], [0.0])),), (1,))
-        b.linear(b.relu(node), [[1.0]], [0.0])
-        graph = b.graph()
-        low, high = graphs.enclosures(graphs.root(graph, graphs.EXACT, -ONE, ONE))[node]
-        shift = Fraction(beta) - Fraction(mean) * Fraction(scale)
-        for value in (shift, shift + Fraction(scale)):
+        graph, node, shift, scale = normalised(rng)
+        bounds = graphs.root(graph, graphs.EXACT, -ONE, ONE)
+        low, high = graphs.enclosures(bounds)[node]
+        for value in (shift, shift + scale):
             assert Fraction(float(low[0])) <= value <= Fraction(float(high[0]))
+        for x in (-ONE, ONE):
+            p = shift + scale * max(0, int(x[0]))
+            y = np.array([max(p, Fraction(0)), -max(p, Fraction(0))])
+            at = graphs.root(graph, graphs.EXACT, x, x)
+            assert_below(graphs.row_bounds(graph, graphs.EXACT, at, {graph.output: np.array([[1.0], [-1.0]])}, x, x).lower, y, "rows")
+
+
+def test_multipliers_of_rounded_coefficients() -> None:
+    """A split says p <= point of the meant p; the multiplier is paid with the rounded one."""
+    rng = np.random.default_rng(1)
+    for _ in range(40):
+        graph, node, shift, scale = normalised(rng)
+        p = shift + scale
+        point = float(p)
+        for sign in (1.0, -1.0):
+            while (Fraction(point) - p) * int(sign) < 0:
+                point = float(np.nextafter(point, sign * np.inf))
+            bounds = graphs.root(graph, graphs.EXACT, ONE, ONE)
+            given = {n: (b[0].copy(), b[1].copy()) for n, b in graphs.enclosures(bounds).items()}
+            given[node][1 if sign > 0 else 0][:] = point
+            found = graphs.row_bounds(graph, graphs.EXACT, bounds, {graph.output: np.zeros((1, 1))}, ONE, ONE, None, {node: np.array([[sign * 1e6]])}, given=given)
+            assert_below(found.lower, np.zeros(1, dtype=object) + Fraction(0), "row of zeros")
 
 
 def stable_network(rng: np.random.Generator, sizes: list[int], lower: np.ndarray, upper: np.ndarray) -> Graph:

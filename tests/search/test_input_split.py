@@ -1,10 +1,14 @@
 from __future__ import annotations
 
 import warnings
+from unittest.mock import patch
 
 import numpy as np
+import pytest
 
 from tests import graphs
+from verifier.attack.witness import Witness
+from verifier.search.attack_rounds import AttackRounds
 
 
 def test_a_box_whose_half_has_no_bound_is_not_dropped() -> None:
@@ -53,3 +57,14 @@ def test_outputs_that_do_not_depend_on_the_input() -> None:
     for searched in (graphs.search_inputs, graphs.search_neurons):
         assert searched(graph, graphs.targets_of(np.ones((1, 1)), -0.7), -np.ones(2), np.ones(2)).proved
         assert not searched(graph, graphs.targets_of(np.ones((1, 1)), -0.8), -np.ones(2), np.ones(2), seconds=0.2).proved
+
+
+@pytest.mark.xfail(reason="the least bound of an empty batch is asked for", raises=ValueError, strict=True)
+def test_a_witness_found_beside_a_closed_batch() -> None:
+    """The attack of whole boxes may succeed right after a batch of which nothing is left open."""
+    graph = graphs.random_dense(np.random.default_rng(0), [2, 3, 1])
+    witness = Witness(np.zeros(2), np.zeros(1), 0, "exact")
+    rounds = iter([None])  # the one before the search
+    with patch.object(AttackRounds, "run_if_due", lambda self: next(rounds, witness)):
+        outcome = graphs.search_inputs(graph, graphs.targets_of(np.ones((1, 1)), 1e6), -np.ones(2), np.ones(2))
+    assert outcome.witness is witness and not outcome.proved
