@@ -137,7 +137,7 @@ def _verdict(run: Run, problem: Problem, status: Status, reason: Reason, solved:
     if solved is not None and not status.decided:
         explanation = _explain(solved, bound) + explanation
     statistics = Statistics(dict(run.seconds), 0 if solved is None else solved.outcome.subproblems, unstable=() if solved is None else solved.unstable,
-                            peak_memory_mb=peak_memory_mb(), threads=run.workers.threads, trace=run.trace.points())
+                            peak_memory_mb=peak_memory_mb(), threads=run.workers.cores, trace=run.trace.points())
     return Verdict(status, reason, _provenance(run, problem, solved), bound, counterexample, None, disjuncts, statistics, tuple(run.warnings), explanation)
 
 

@@ -102,7 +102,7 @@ def _tighten(
             break
         width = sum(graph.nodes[n].size for n in graph.ancestors(p))
         most = int(arrays.budget / (8 * width * (12 if stage.iterations else 5)) / 2)
-        chunk = max(1, min(most, -(-len(todo) // workers.threads)))
+        chunk = max(1, min(most, -(-len(todo) // workers.cores)))
         work = partial(_bound_rows, graph, arrays, proposals, low, high, known, p, weights, start, stage, deadline)
         parts = [todo[first : first + chunk] for first in range(0, len(todo), chunk)]
         bounds = _merged(arrays, bounds, parts, workers.map(work, parts))

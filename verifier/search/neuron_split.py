@@ -214,23 +214,23 @@ def search(
 
 def advance(tree: Tree, splits: Splits, schedule: Schedule, look_ahead: int, context: Context) -> Step:
     """Bound a batch and choose the next splits, in chunks on all cores."""
-    size = max(1, min(tree.chunk, -(-len(splits) // context.workers.threads)))
+    size = max(1, min(tree.chunk, -(-len(splits) // context.workers.cores)))
     chunks = [splits.select(slice(i, i + size)) for i in range(0, len(splits), size)]
 
-    def work(chunk: Splits) -> tuple[Bounded, Splits]:
+    def work(chunk: Splits) -> Step:
         found = bound(tree, chunk, schedule, context)
-        return found, _chosen(tree, found, 1 if context.out_of_time() else look_ahead)
+        chosen = _chosen(tree, found, 1 if context.out_of_time() else look_ahead)
+        lowest = float(found.bounds.max(axis=1).min())
+        return Step(found.closed, chosen, lowest, _corners(tree, found), chosen.disjunct, _unstable_count(tree, found))
 
-    results = context.workers.map(work, chunks)
-    open_ones = Splits.concatenate([chosen for _, chosen in results])
-    corners = [_corners(tree, found) for found, _ in results]
+    steps = context.workers.map(work, chunks)
     return Step(
-        np.concatenate([found.closed for found, _ in results]),
-        open_ones,
-        min(float(found.bounds.max(axis=1).min()) for found, _ in results),
-        np.concatenate(corners),
-        open_ones.disjunct,
-        float(np.mean([_unstable_count(tree, found) for found, _ in results])),
+        np.concatenate([s.closed for s in steps]),
+        Splits.concatenate([s.open for s in steps]),
+        min(s.lowest for s in steps),
+        np.concatenate([s.points for s in steps]),
+        np.concatenate([s.which for s in steps]),
+        float(np.mean([s.unstable for s in steps])),
     )
 
 

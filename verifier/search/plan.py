@@ -46,7 +46,7 @@ def make_plan(graph: Graph, lower: np.ndarray, upper: np.ndarray, batch: int | N
     backend: Literal["numpy", "torch"] = "torch" if device == "cuda" else "numpy"
     size = f"{varying} of {lower.shape[1]} inputs vary, {neurons} neurons, {work} multiplications a row"
     if neurons == 0 or (varying <= _INPUT_SPLIT_INPUTS and work <= _INPUT_SPLIT_WORK):
-        count = batch or int(np.clip(2_000_000 // max(1, neurons * max(1, neurons // 8)), 16, 512))
+        count = batch or int(np.clip(8_000_000 // max(1, neurons * max(1, neurons // 8)), 16, 1024))
         return Plan("input split", backend, count, f"input split in {backend} ({size})")
     count = batch or int(np.clip(6_000_000 // max(1, sum(n.size for n in graph.nodes)), 8, 256))
     return Plan("neuron split", backend, count, f"neuron split in {backend} ({size})")

@@ -37,6 +37,8 @@ def solve(query: Query, settings: Settings, context: Context) -> Solved:
     device = _device(settings.search.device)
     plan = make_plan(query.graph, query.lower, query.upper, settings.search.batch, device)
     exact, fast = _arrays(plan, device)
+    for arrays in (exact, fast):  # before the first fork, so that children find the constants moved
+        query.graph.to(arrays)
     attack = AttackRounds(query, fast, settings, context)
     witness = attack.run_if_due()
     if witness is not None:
