@@ -36,8 +36,14 @@ Bounds = tuple[np.ndarray, np.ndarray]
 
 EXACT = numpy_arrays()
 SINGLE = numpy_arrays(single=True)
-PIECEWISE = (piecewise_linear.Relu(), piecewise_linear.LeakyRelu(0.1), piecewise_linear.Abs(), piecewise_linear.Clip(-0.5, 0.75),
-             piecewise_linear.Clip(0.0, float("inf")), piecewise_linear.Clip(0.25, 0.25))
+PIECEWISE = (
+    piecewise_linear.Relu(),
+    piecewise_linear.LeakyRelu(0.1),
+    piecewise_linear.Abs(),
+    piecewise_linear.Clip(-0.5, 0.75),
+    piecewise_linear.Clip(0.0, float("inf")),
+    piecewise_linear.Clip(0.25, 0.25),
+)
 SMOOTH = (smooth.Sigmoid(), smooth.Tanh())
 
 
@@ -67,7 +73,11 @@ class Builder:
 
     def linear(self, node: int, weight: np.ndarray, bias: np.ndarray | None = None) -> int:
         weight = np.asarray(weight, dtype=float)
-        return self.add(affine.Linear(weight, None if bias is None else np.asarray(bias, dtype=float)), (node,), (*self.shape(node)[:-1], weight.shape[1]))
+        return self.add(
+            affine.Linear(weight, None if bias is None else np.asarray(bias, dtype=float)),
+            (node,),
+            (*self.shape(node)[:-1], weight.shape[1]),
+        )
 
     def apply(self, operator: Elementwise, node: int) -> int:
         return self.add(operator, (node,), self.shape(node))
@@ -108,7 +118,11 @@ def dense(weights: list[np.ndarray], biases: list[np.ndarray], operator: Element
 
 
 def random_dense(rng: np.random.Generator, sizes: list[int], operator: Elementwise | None = None) -> Graph:
-    return dense([rng.normal(size=(n, m)) / np.sqrt(n) * 1.5 for n, m in itertools.pairwise(sizes)], [0.5 * rng.normal(size=m) for m in sizes[1:]], operator)
+    return dense(
+        [rng.normal(size=(n, m)) / np.sqrt(n) * 1.5 for n, m in itertools.pairwise(sizes)],
+        [0.5 * rng.normal(size=m) for m in sizes[1:]],
+        operator,
+    )
 
 
 def random_graph(rng: np.random.Generator, steps: int = 9, operators: tuple[Elementwise, ...] = PIECEWISE + SMOOTH) -> Graph:
@@ -130,8 +144,23 @@ def random_graph(rng: np.random.Generator, steps: int = 9, operators: tuple[Elem
 
 
 def _random_step(b: Builder, rng: np.random.Generator, node: int, pool: list[int], operators: tuple[Elementwise, ...]) -> list[int]:
-    kinds = {"linear": 4, "conv": 2, "scale": 1, "add": 2, "broadcast": 1, "reshape": 1, "transpose": 1, "take": 1, "concat": 1, "pad": 1,
-             "expand": 1, "sum": 1, "constant": 1, "nonlinear": 6, "shared": 1}
+    kinds = {
+        "linear": 4,
+        "conv": 2,
+        "scale": 1,
+        "add": 2,
+        "broadcast": 1,
+        "reshape": 1,
+        "transpose": 1,
+        "take": 1,
+        "concat": 1,
+        "pad": 1,
+        "expand": 1,
+        "sum": 1,
+        "constant": 1,
+        "nonlinear": 6,
+        "shared": 1,
+    }
     weights = np.array(list(kinds.values()), dtype=float)
     kind = str(rng.choice(list(kinds), p=weights / weights.sum()))
     return [n for n in _STEPS[kind](b, rng, node, pool, operators) if b.nodes[n].size <= 48]
@@ -152,7 +181,11 @@ def _conv(b: Builder, rng: np.random.Generator, node: int) -> int:
         flat = b.add(affine.Take(0, rng.integers(0, size, need), (size,)), (flat,), (need,))
     shape = (1, 2, height, width)
     image = b.add(affine.Reshape((need,), shape), (flat,), shape)
-    kernel, stride, padding = (int(rng.integers(1, 3)), int(rng.integers(1, 3))), (int(rng.integers(1, 3)), 1), tuple(int(p) for p in rng.integers(0, 2, 4))
+    kernel, stride, padding = (
+        (int(rng.integers(1, 3)), int(rng.integers(1, 3))),
+        (int(rng.integers(1, 3)), 1),
+        tuple(int(p) for p in rng.integers(0, 2, 4)),
+    )
     dilation = (1, int(rng.integers(1, 3)))
     spans = (padding[0] + padding[2], padding[1] + padding[3])
     out = tuple((n + p - d * (k - 1) - 1) // s + 1 for n, p, d, k, s in zip((height, width), spans, dilation, kernel, stride))
@@ -297,14 +330,23 @@ def box_points(rng: np.random.Generator, lower: np.ndarray, upper: np.ndarray, c
     """(N, n): uniform points, corners, points with some coordinates at a side, the centre."""
     n = len(lower)
     share = rng.random((count, n))
-    share = np.concatenate([share, np.clip(np.round(3 * share - 1), 0, 1) * (rng.random((count, n)) < 0.8) + 0 * share, np.full((1, n), 0.5)])
+    share = np.concatenate(
+        [share, np.clip(np.round(3 * share - 1), 0, 1) * (rng.random((count, n)) < 0.8) + 0 * share, np.full((1, n), 0.5)]
+    )
     corners = np.array(list(itertools.islice(itertools.product((0.0, 1.0), repeat=n), 64)))
     share = np.concatenate([share, corners])
     return np.clip(lower + share * (upper - lower), lower, upper)
 
 
-def extreme_points(rng: np.random.Generator, graph: Graph, lower: np.ndarray, upper: np.ndarray, x: np.ndarray, functionals: list[tuple[int, int, float]],
-                   rounds: int = 12) -> np.ndarray:
+def extreme_points(
+    rng: np.random.Generator,
+    graph: Graph,
+    lower: np.ndarray,
+    upper: np.ndarray,
+    x: np.ndarray,
+    functionals: list[tuple[int, int, float]],
+    rounds: int = 12,
+) -> np.ndarray:
     """Points that push sign * value(node)[index] down: shrinking random steps from the best of x, all functionals side by side."""
     values = flat_values(graph, x)
     best = np.stack([x[np.argmin(sign * values[node][:, i])] for node, i, sign in functionals])
@@ -334,8 +376,14 @@ def magnitude(values: list[np.ndarray]) -> float:
 # Adapters
 
 
-def interval_bounds(graph: Graph, arrays: Arrays, lower: np.ndarray, upper: np.ndarray, weights: ErrorWeights | None = None,
-                    known: Mapping[int, Bounds] | None = None) -> dict[int, Bounds]:
+def interval_bounds(
+    graph: Graph,
+    arrays: Arrays,
+    lower: np.ndarray,
+    upper: np.ndarray,
+    weights: ErrorWeights | None = None,
+    known: Mapping[int, Bounds] | None = None,
+) -> dict[int, Bounds]:
     """Enclosure (size,) of every node below some output, by the interval pass alone."""
     weights = (weights or error_weights(graph, lower, upper, {})).to(arrays)
     known = {n: Interval(arrays.asarray(low[None]), arrays.asarray(high[None])) for n, (low, high) in (known or {}).items()}
@@ -345,8 +393,16 @@ def interval_bounds(graph: Graph, arrays: Arrays, lower: np.ndarray, upper: np.n
     return {n: (to_numpy(b.lower)[0], to_numpy(b.upper)[0]) for n, b in found.items()}
 
 
-def root(graph: Graph, arrays: Arrays, lower: np.ndarray, upper: np.ndarray, iterations: int = 0, proposals: Arrays | None = None, threads: int = 1,
-         start: RootBounds | None = None) -> RootBounds:
+def root(
+    graph: Graph,
+    arrays: Arrays,
+    lower: np.ndarray,
+    upper: np.ndarray,
+    iterations: int = 0,
+    proposals: Arrays | None = None,
+    threads: int = 1,
+    start: RootBounds | None = None,
+) -> RootBounds:
     with Workers(threads) as workers:
         return root_bounds(graph, arrays, lower, upper, Schedule(iterations), lambda: False, proposals or arrays, workers, start)
 
@@ -357,13 +413,25 @@ def enclosures(bounds: RootBounds) -> dict[int, Bounds]:
 
 def exact_root(graph: Graph, lower: np.ndarray, upper: np.ndarray, given: Mapping[int, Bounds]) -> RootBounds:
     """Root bounds from given enclosures (size,)."""
-    return RootBounds({p: Interval(low[None], high[None]) for p, (low, high) in given.items()}, error_weights(graph, lower, upper, given), False)
+    return RootBounds(
+        {p: Interval(low[None], high[None]) for p, (low, high) in given.items()}, error_weights(graph, lower, upper, given), False
+    )
 
 
-def row_bounds(graph: Graph, arrays: Arrays, bounds: RootBounds, rows: Mapping[int, np.ndarray], lower: np.ndarray, upper: np.ndarray,
-               slopes: Mapping[int, Bounds] | None = None, multipliers: Mapping[int, np.ndarray] | None = None, rigorous: bool = True,
-               given: Mapping[int, Bounds] | None = None) -> Dual:
-    """Dual of one box for rows node -> (S, size), in numpy. slopes: nonlinear node -> (lower, upper), each (S, size); multipliers: (S, size).
+def row_bounds(
+    graph: Graph,
+    arrays: Arrays,
+    bounds: RootBounds,
+    rows: Mapping[int, np.ndarray],
+    lower: np.ndarray,
+    upper: np.ndarray,
+    slopes: Mapping[int, Bounds] | None = None,
+    multipliers: Mapping[int, np.ndarray] | None = None,
+    rigorous: bool = True,
+    given: Mapping[int, Bounds] | None = None,
+) -> Dual:
+    """Dual of one box for rows node -> (S, size), in numpy. slopes: nonlinear node -> (lower, upper), each (S, size);
+    multipliers: (S, size).
 
     given: enclosures (size,) in place of the root's (inside them).
     """
@@ -374,14 +442,20 @@ def row_bounds(graph: Graph, arrays: Arrays, bounds: RootBounds, rows: Mapping[i
         lines = None if slopes is None or n not in slopes else Lines(*(arrays.asarray(s[None]) for s in slopes[n]))
         relaxations[n] = relax(moved.nodes[n].operator, known[graph.nodes[n].inputs[0]], lines)
     shaped = {n: arrays.asarray(r.reshape(1, len(r), *graph.nodes[n].shape)) for n, r in rows.items()}
-    problem = Problem(arrays.asarray(lower[None]), arrays.asarray(upper[None]), known, relaxations,
-                      {p: arrays.asarray(m[None]) for p, m in (multipliers or {}).items()})
+    problem = Problem(
+        arrays.asarray(lower[None]),
+        arrays.asarray(upper[None]),
+        known,
+        relaxations,
+        {p: arrays.asarray(m[None]) for p, m in (multipliers or {}).items()},
+    )
     dual = evaluate(moved, shaped, problem, bounds.weights.to(arrays) if rigorous else None)
     return Dual(to_numpy(dual.lower)[0], to_numpy(dual.coefficients)[0], to_numpy(dual.offset)[0], {})
 
 
-def optimised_row_bounds(graph: Graph, arrays: Arrays, bounds: RootBounds, rows: Mapping[int, np.ndarray], lower: np.ndarray, upper: np.ndarray,
-                         iterations: int) -> tuple[np.ndarray, np.ndarray]:
+def optimised_row_bounds(
+    graph: Graph, arrays: Arrays, bounds: RootBounds, rows: Mapping[int, np.ndarray], lower: np.ndarray, upper: np.ndarray, iterations: int
+) -> tuple[np.ndarray, np.ndarray]:
     """(first, best) values (S,) of the ascent over the output rows; not rigorous."""
     moved = graph.to(arrays)
     known = {p: Interval(arrays.asarray(b.lower), arrays.asarray(b.upper)) for p, b in bounds.preactivations.items()}
@@ -397,8 +471,12 @@ def optimised_row_bounds(graph: Graph, arrays: Arrays, bounds: RootBounds, rows:
 def targets_of(outputs: np.ndarray, constant: np.ndarray | float = 0.0, inputs: np.ndarray | None = None, strict: bool = False) -> Targets:
     """One disjunct of rows outputs (R, m), constant (R,), inputs (R, n)."""
     count = len(outputs)
-    return Targets(np.asarray(outputs, float)[None], None if inputs is None else np.asarray(inputs, float)[None],
-                   np.broadcast_to(np.asarray(constant, float), (count,))[None].copy(), np.full((1, count), strict))
+    return Targets(
+        np.asarray(outputs, float)[None],
+        None if inputs is None else np.asarray(inputs, float)[None],
+        np.broadcast_to(np.asarray(constant, float), (count,))[None].copy(),
+        np.full((1, count), strict),
+    )
 
 
 def flat_enclosures(graph: Graph, bounds: RootBounds) -> Bounds:
@@ -408,18 +486,35 @@ def flat_enclosures(graph: Graph, bounds: RootBounds) -> Bounds:
     return below, above
 
 
-def box_bounds(graph: Graph, arrays: Arrays, bounds: RootBounds, targets: Targets, lower: np.ndarray, upper: np.ndarray,
-               inherited: Bounds | None = None) -> BoxBounds:
+def box_bounds(
+    graph: Graph,
+    arrays: Arrays,
+    bounds: RootBounds,
+    targets: Targets,
+    lower: np.ndarray,
+    upper: np.ndarray,
+    inherited: Bounds | None = None,
+) -> BoxBounds:
     """`bound_boxes` over boxes (B, n) of disjunct 0; inherited: enclosures (B, total), the root's if None."""
     neurons, count = Neurons(graph), len(lower)
     below, above = inherited or tuple(np.repeat(b[None], count, axis=0) for b in flat_enclosures(graph, bounds))
     weights = bounds.weights.to(arrays)
     which = np.zeros(count, np.int64)
-    return bound_boxes(neurons, make_heads(neurons, arrays, weights), arrays, weights, targets.rows(graph, arrays, which), lower, upper, below, above)
+    return bound_boxes(
+        neurons, make_heads(neurons, arrays, weights), arrays, weights, targets.rows(graph, arrays, which), lower, upper, below, above
+    )
 
 
-def planes_of_neurons(graph: Graph, arrays: Arrays, bounds: RootBounds, lower: np.ndarray, upper: np.ndarray, below: np.ndarray, above: np.ndarray,
-                      neuron: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def planes_of_neurons(
+    graph: Graph,
+    arrays: Arrays,
+    bounds: RootBounds,
+    lower: np.ndarray,
+    upper: np.ndarray,
+    below: np.ndarray,
+    above: np.ndarray,
+    neuron: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
     """Planes a (k, 2, n), c (k, 2) of the neurons (k,) over one box (n,) with enclosures (total,)."""
     neurons, weights = Neurons(graph), bounds.weights.to(arrays)
     repeated = [np.repeat(b[None], len(neuron), axis=0) for b in (lower, upper, below, above)]
@@ -454,7 +549,15 @@ class FloatGate:
 
 def context(seconds: float, gate: object | None = None, workers: Workers | None = None) -> Context:
     start = time.monotonic()
-    return Context(lambda: time.monotonic() - start, seconds, lambda: False, gate or NoGate(), lambda event: None, np.random.default_rng(0), workers or Workers(1))
+    return Context(
+        lambda: time.monotonic() - start,
+        seconds,
+        lambda: False,
+        gate or NoGate(),
+        lambda event: None,
+        np.random.default_rng(0),
+        workers or Workers(1),
+    )
 
 
 def ticking(looks: int) -> Context:
@@ -463,8 +566,15 @@ def ticking(looks: int) -> Context:
     return replace(context(float(looks)), clock=lambda: float(next(ticks)))
 
 
-def tree(graph: Graph, bounds: RootBounds, targets: Targets, lower: np.ndarray, upper: np.ndarray, exact: Arrays = EXACT,
-         proposals: Arrays | None = None) -> neuron_split.Tree:
+def tree(
+    graph: Graph,
+    bounds: RootBounds,
+    targets: Targets,
+    lower: np.ndarray,
+    upper: np.ndarray,
+    exact: Arrays = EXACT,
+    proposals: Arrays | None = None,
+) -> neuron_split.Tree:
     return neuron_split.Tree.of(graph, exact, proposals or exact, bounds, targets, lower, upper)
 
 
@@ -475,9 +585,20 @@ def start_splits(t: neuron_split.Tree, disjuncts: np.ndarray | None = None) -> n
     return t.start(which, np.full(len(which), -np.inf), parameters)
 
 
-def search(method: Literal["input split", "neuron split"], graph: Graph, targets: Targets, lower: np.ndarray, upper: np.ndarray, seconds: float = 10.0,
-           gate: object | None = None, backend: Literal["numpy", "torch"] = "numpy", iterations: int = 5, batch: int = 32, threads: int = 1,
-           ctx: Context | None = None) -> Outcome:
+def search(
+    method: Literal["input split", "neuron split"],
+    graph: Graph,
+    targets: Targets,
+    lower: np.ndarray,
+    upper: np.ndarray,
+    seconds: float = 10.0,
+    gate: object | None = None,
+    backend: Literal["numpy", "torch"] = "numpy",
+    iterations: int = 5,
+    batch: int = 32,
+    threads: int = 1,
+    ctx: Context | None = None,
+) -> Outcome:
     """`solve` with the plan forced, without the first attack and with plain bounds at the root, so that the search has work.
 
     lower, upper: one box for all disjuncts (n,), or one each (K, n).

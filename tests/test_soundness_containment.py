@@ -76,7 +76,9 @@ def test_points_lie_inside_all_bounds(seed: int) -> None:
         case.check_rows(dual.lower, "rows")
         case.check_planes(dual.coefficients, dual.offset, "rows")
     for node in graph.preactivations:  # order
-        assert (graphs.enclosures(crown)[node][0] >= interval[node][0]).all() and (graphs.enclosures(crown)[node][1] <= interval[node][1]).all()
+        assert (graphs.enclosures(crown)[node][0] >= interval[node][0]).all() and (
+            graphs.enclosures(crown)[node][1] <= interval[node][1]
+        ).all()
         assert (graphs.enclosures(improved)[node][0] >= graphs.enclosures(crown)[node][0]).all()
         assert (graphs.enclosures(improved)[node][1] <= graphs.enclosures(crown)[node][1]).all()
     first, best = graphs.optimised_row_bounds(graph, arrays, crown, case.rows, lower, upper, 4)
@@ -94,7 +96,9 @@ def check_arbitrary_parameters(case: Case, arrays: Arrays, bounds: RootBounds) -
     count = len(case.row_values[0])
     scale = float(rng.choice([0.3, 3.0]))
     slopes = {n: tuple(rng.normal(size=(count, graph.nodes[n].size)) * scale + 0.5 for _ in range(2)) for n in graph.nonlinear}
-    multipliers = {p: rng.normal(size=(count, graph.nodes[p].size)) * (rng.random((count, graph.nodes[p].size)) < 0.4) for p in graph.preactivations}
+    multipliers = {
+        p: rng.normal(size=(count, graph.nodes[p].size)) * (rng.random((count, graph.nodes[p].size)) < 0.4) for p in graph.preactivations
+    }
     for given in (None, multipliers):
         dual = graphs.row_bounds(graph, arrays, bounds, case.rows, case.lower, case.upper, slopes, given)
         case.check_rows(dual.lower, "arbitrary parameters")
@@ -138,7 +142,9 @@ def check_split_boxes(case: Case, arrays: Arrays, bounds: RootBounds) -> None:
                 above[neuron], keep = point, keep & (flat[:, neuron] <= point)
         found = graphs.box_bounds(graph, arrays, bounds, targets, case.lower[None], case.upper[None], (below[None], above[None]))
         if found.infeasible[0]:
-            assert not (keep & ((flat > below + case.tolerance) & (flat < above - case.tolerance)).all(axis=1)).any(), "a split box with points is called empty"
+            assert not (keep & ((flat > below + case.tolerance) & (flat < above - case.tolerance)).all(axis=1)).any(), (
+                "a split box with points is called empty"
+            )
             continue
         assert (flat[keep] >= found.below[0] - case.tolerance).all() and (flat[keep] <= found.above[0] + case.tolerance).all(), "split box"
         case.check_rows(found.lower[0], "split box", keep)
@@ -151,7 +157,9 @@ def check_split_boxes(case: Case, arrays: Arrays, bounds: RootBounds) -> None:
         a, c = graphs.planes_of_neurons(graph, arrays, bounds, case.lower, case.upper, found.below[0], found.above[0], neurons)
         for k, neuron in enumerate(neurons):
             z = flat[keep, neuron]
-            assert (case.x[keep] @ a[k, 0] + c[k, 0] <= z + case.tolerance).all() and (case.x[keep] @ a[k, 1] + c[k, 1] <= -z + case.tolerance).all()
+            assert (case.x[keep] @ a[k, 0] + c[k, 0] <= z + case.tolerance).all() and (
+                case.x[keep] @ a[k, 1] + c[k, 1] <= -z + case.tolerance
+            ).all()
 
 
 def inside(case: Case, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
@@ -176,11 +184,25 @@ def check_splits(case: Case, arrays: Arrays, bounds: RootBounds) -> None:
     targets = graphs.targets_of(case.rows[graph.output], inputs=case.rows.get(0), constant=-np.quantile(case.row_values, 0.3, axis=0))
     if not graph.preactivations:
         return
-    t = graphs.tree(graph, bounds, targets, case.lower, case.upper, arrays, graphs.SINGLE if arrays is graphs.EXACT and case.rng.random() < 0.5 else arrays)
+    t = graphs.tree(
+        graph,
+        bounds,
+        targets,
+        case.lower,
+        case.upper,
+        arrays,
+        graphs.SINGLE if arrays is graphs.EXACT and case.rng.random() < 0.5 else arrays,
+    )
     splits = random_splits(case, t)
     found = neuron_split.bound(t, splits, Schedule(3), graphs.context(100.0))
-    rigorous = neuron_split.accept(t, found.splits, found.low, np.maximum(found.low, found.high), t.parameters(found.splits, known(t, found), arrays),
-                                   np.full(len(splits), True))
+    rigorous = neuron_split.accept(
+        t,
+        found.splits,
+        found.low,
+        np.maximum(found.low, found.high),
+        t.parameters(found.splits, known(t, found), arrays),
+        np.full(len(splits), True),
+    )
     low, high = t.enclosures(splits)
     flat = np.concatenate([*(case.values[p] for p in graph.preactivations), case.x], axis=1)
     for b in range(len(splits)):
@@ -188,7 +210,9 @@ def check_splits(case: Case, arrays: Arrays, bounds: RootBounds) -> None:
         for d in range(splits.neuron.shape[1]):
             value = flat[:, splits.neuron[b, d]]
             keep &= value >= splits.point[b, d] if splits.side[b, d] > 0 else value <= splits.point[b, d] if splits.side[b, d] < 0 else True
-        assert (flat[keep] >= low[b] - case.tolerance).all() and (flat[keep] <= high[b] + case.tolerance).all(), "a split removes a point that satisfies it"
+        assert (flat[keep] >= low[b] - case.tolerance).all() and (flat[keep] <= high[b] + case.tolerance).all(), (
+            "a split removes a point that satisfies it"
+        )
         rows = (case.row_values + targets.constant[0])[keep]
         worst = float((rigorous[b] - rows).max(initial=-np.inf))
         assert worst <= case.tolerance, f"split {b}: a row is below its bound by {worst}"
@@ -226,8 +250,11 @@ def test_numpy_and_torch_agree(seed: int) -> None:
     results = []
     for arrays in (graphs.EXACT, graphs.torch64()):
         bounds = graphs.root(case.graph, arrays, case.lower, case.upper)
-        results.append((graphs.flat_enclosures(case.graph, bounds), graphs.row_bounds(case.graph, arrays, bounds, case.rows, case.lower, case.upper).lower))
+        results.append(
+            (
+                graphs.flat_enclosures(case.graph, bounds),
+                graphs.row_bounds(case.graph, arrays, bounds, case.rows, case.lower, case.upper).lower,
+            )
+        )
     for a, b in zip((*results[0][0], results[0][1]), (*results[1][0], results[1][1])):
         np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-6 * case.tolerance * 1e10)
-
-

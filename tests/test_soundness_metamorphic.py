@@ -79,7 +79,9 @@ def test_forms_of_one_network(form: str) -> None:
         upper = lower + rng.uniform(0.1, 1.0, 3)
         rows = rng.normal(size=(3, 2))
         other = graphs.dense(*FORMS[form](rng, weights, biases))
-        np.testing.assert_allclose(bounds_of(other, lower, upper, rows), bounds_of(graphs.dense(weights, biases), lower, upper, rows), rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(
+            bounds_of(other, lower, upper, rows), bounds_of(graphs.dense(weights, biases), lower, upper, rows), rtol=1e-9, atol=1e-9
+        )
 
 
 def with_identities(weights: list[np.ndarray], biases: list[np.ndarray]) -> Graph:
@@ -109,7 +111,10 @@ def split_in_blocks(weights: list[np.ndarray], biases: list[np.ndarray]) -> Grap
         node = b.add(affine.Add((1, -1)), (b.linear(top, w[:half], c), b.linear(bottom, -w[half:])), (w.shape[1],))
         if i + 1 < len(weights):
             left = w.shape[1] // 2
-            ends = [b.relu(b.add(affine.Take(0, index, (w.shape[1],)), (node,), (len(index),))) for index in (np.arange(left), np.arange(left, w.shape[1]))]
+            ends = [
+                b.relu(b.add(affine.Take(0, index, (w.shape[1],)), (node,), (len(index),)))
+                for index in (np.arange(left), np.arange(left, w.shape[1]))
+            ]
             node = b.concat(*ends)
     return b.graph()
 
@@ -122,8 +127,12 @@ def test_graphs_of_one_network(form: Callable[[list[np.ndarray], list[np.ndarray
         lower = rng.normal(size=3)
         upper = lower + rng.uniform(0.1, 1.0, 3)
         rows = rng.normal(size=(3, 2))
-        np.testing.assert_allclose(bounds_of(form(weights, biases), lower, upper, rows), bounds_of(graphs.dense(weights, biases), lower, upper, rows),
-                                   rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(
+            bounds_of(form(weights, biases), lower, upper, rows),
+            bounds_of(graphs.dense(weights, biases), lower, upper, rows),
+            rtol=1e-9,
+            atol=1e-9,
+        )
 
 
 def test_a_batch_equals_its_boxes() -> None:
@@ -138,7 +147,12 @@ def test_a_batch_equals_its_boxes() -> None:
         together = graphs.box_bounds(graph, graphs.EXACT, bounds, targets, low, high)
         for i in range(5):
             alone = graphs.box_bounds(graph, graphs.EXACT, bounds, targets, low[i : i + 1], high[i : i + 1])
-            scale = 1e-9 * (1 + np.abs(together.lower[i]).max(initial=0.0) + np.abs(together.below[i]).max(initial=0.0) + np.abs(together.above[i]).max(initial=0.0))
+            scale = 1e-9 * (
+                1
+                + np.abs(together.lower[i]).max(initial=0.0)
+                + np.abs(together.below[i]).max(initial=0.0)
+                + np.abs(together.above[i]).max(initial=0.0)
+            )
             np.testing.assert_allclose(alone.lower[0], together.lower[i], rtol=1e-7, atol=scale)
             # Padding a short list bounds neurons that need no bound: theirs may be tighter in company.
             assert (together.below[i] >= alone.below[0] - scale).all() and (together.above[i] <= alone.above[0] + scale).all()

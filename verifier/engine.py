@@ -62,8 +62,9 @@ class Run:
             self.listener(replace(event, memory_mb=peak_memory_mb()))
 
 
-def verify(network: Networks, query: Path, settings: Settings, listener: Listener | None = None,
-           stop: Callable[[], bool] | None = None) -> Verdict:
+def verify(
+    network: Networks, query: Path, settings: Settings, listener: Listener | None = None, stop: Callable[[], bool] | None = None
+) -> Verdict:
     """Decide whether some input in the query's region makes the query true (sat) or none does (unsat).
 
     network: a file, or files by the names that a VNN-LIB 2 query gives to its networks.
@@ -79,8 +80,16 @@ def _verify(run: Run) -> Verdict:
         problem = read(run.networks, run.query)
         run.warnings += problem.warnings
     verdict = _decide(run, problem)
-    run.report(Event("*", run.clock(), lower_bound=verdict.lower_bound, nodes=verdict.statistics.subproblems,
-                     proved=1.0 if verdict.status is Status.UNSAT else 0.0, message=verdict.status.value))
+    run.report(
+        Event(
+            "*",
+            run.clock(),
+            lower_bound=verdict.lower_bound,
+            nodes=verdict.statistics.subproblems,
+            proved=1.0 if verdict.status is Status.UNSAT else 0.0,
+            message=verdict.status.value,
+        )
+    )
     return verdict
 
 
@@ -127,31 +136,72 @@ def _search(run: Run, problem: Problem, live: Sequence[int]) -> Verdict:
     return _verdict(run, problem, Status.TIMEOUT, Reason.TIMEOUT, solved)
 
 
-def _verdict(run: Run, problem: Problem, status: Status, reason: Reason, solved: Solved | None = None, witness: Witness | None = None,
-             live: Sequence[int] = (), explanation: tuple[str, ...] = ()) -> Verdict:
+def _verdict(
+    run: Run,
+    problem: Problem,
+    status: Status,
+    reason: Reason,
+    solved: Solved | None = None,
+    witness: Witness | None = None,
+    live: Sequence[int] = (),
+    explanation: tuple[str, ...] = (),
+) -> Verdict:
     counterexample = None if witness is None else _counterexample(problem, witness)
     method = "" if solved is None else solved.plan.method
-    disjuncts = tuple(DisjunctResult(i, d.line, Status.UNSAT if status is Status.UNSAT else Status.SAT if witness is not None and witness.disjunct == i else Status.UNKNOWN,
-                                     method="empty input set" if d.empty else method) for i, d in enumerate(problem.prop.disjuncts))
+    disjuncts = tuple(
+        DisjunctResult(
+            i,
+            d.line,
+            Status.UNSAT if status is Status.UNSAT else Status.SAT if witness is not None and witness.disjunct == i else Status.UNKNOWN,
+            method="empty input set" if d.empty else method,
+        )
+        for i, d in enumerate(problem.prop.disjuncts)
+    )
     bound = None if solved is None or status.decided or not np.isfinite(solved.outcome.lower_bound) else solved.outcome.lower_bound
     if solved is not None and not status.decided:
         explanation = _explain(solved, bound) + explanation
-    statistics = Statistics(dict(run.seconds), 0 if solved is None else solved.outcome.subproblems, unstable=() if solved is None else solved.unstable,
-                            peak_memory_mb=peak_memory_mb(), threads=run.workers.cores, trace=run.trace.points())
-    return Verdict(status, reason, _provenance(run, problem, solved), bound, counterexample, None, disjuncts, statistics, tuple(run.warnings), explanation)
+    statistics = Statistics(
+        dict(run.seconds),
+        0 if solved is None else solved.outcome.subproblems,
+        unstable=() if solved is None else solved.unstable,
+        peak_memory_mb=peak_memory_mb(),
+        threads=run.workers.cores,
+        trace=run.trace.points(),
+    )
+    return Verdict(
+        status,
+        reason,
+        _provenance(run, problem, solved),
+        bound,
+        counterexample,
+        None,
+        disjuncts,
+        statistics,
+        tuple(run.warnings),
+        explanation,
+    )
 
 
 def _counterexample(problem: Problem, witness: Witness) -> Counterexample:
     outputs, inputs, constant, _ = problem.prop.disjuncts[witness.disjunct].coefficients()
     values = outputs @ witness.y.astype(float) + inputs @ witness.x.astype(float) + constant
     margin = float(-values.max()) if len(values) else float("inf")
-    return Counterexample(decimals(witness.x), decimals(witness.y), witness.disjunct, max(0.0, margin),
-                          f"onnxruntime {version('onnxruntime')}", witness.literals, assignments(problem.prop, witness.x, witness.y))
+    return Counterexample(
+        decimals(witness.x),
+        decimals(witness.y),
+        witness.disjunct,
+        max(0.0, margin),
+        f"onnxruntime {version('onnxruntime')}",
+        witness.literals,
+        assignments(problem.prop, witness.x, witness.y),
+    )
 
 
 def _explain(solved: Solved, bound: float | None) -> tuple[str, ...]:
     outcome = solved.outcome
-    said = [f"Tried: {solved.plan.reason}; {outcome.subproblems} subproblems, {100 * outcome.proved_share:.1f} % of the search tree proved."]
+    said = [
+        f"Tried: {solved.plan.reason}; {outcome.subproblems} subproblems, {100 * outcome.proved_share:.1f} % of the search tree proved."
+    ]
     if bound is not None:
         said.append(f"The worst open subproblem has the lower bound {bound:.6g}; above 0 it would be proved.")
     said.append("A longer --timeout, a GPU (--device cuda) or a smaller input region would help.")
@@ -159,14 +209,29 @@ def _explain(solved: Solved, bound: float | None) -> tuple[str, ...]:
 
 
 def _provenance(run: Run, problem: Problem, solved: Solved | None) -> Provenance:
-    versions = {"verifier": __version__, "python": platform.python_version(), "numpy": np.__version__, "onnx": version("onnx"), "onnxruntime": version("onnxruntime")}
+    versions = {
+        "verifier": __version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "onnx": version("onnx"),
+        "onnxruntime": version("onnxruntime"),
+    }
     if "torch" in sys.modules:
         versions["torch"] = version("torch")
     settings: dict[str, tuple[Any, str]] = run.settings.describe()
     network, *further = problem.files
     device = "none" if solved is None else solved.device
-    return Provenance(network, FileRecord(str(run.query), problem.prop.sha256), versions, device, "float64", run.settings.search.seed, settings,
-                      further=tuple(further), language=problem.prop.version)
+    return Provenance(
+        network,
+        FileRecord(str(run.query), problem.prop.sha256),
+        versions,
+        device,
+        "float64",
+        run.settings.search.seed,
+        settings,
+        further=tuple(further),
+        language=problem.prop.version,
+    )
 
 
 def peak_memory_mb() -> float:

@@ -50,7 +50,7 @@ class Workers:
         try:
             results = [function(item) for item in shares[0]]
             for child, share in zip(children, shares[1:]):
-                found = child.results()
+                found: list[R] | None = child.results()
                 results += [function(item) for item in share] if found is None else found
         finally:
             for child in children:
@@ -82,7 +82,7 @@ class _Child:
                 os._exit(0)
         os.close(write)
 
-    def results(self) -> list[R] | None:  # type: ignore[type-var]
+    def results(self) -> list[R] | None:
         """What the child sent; None where it ended without."""
         with os.fdopen(self._read, "rb", closefd=False) as stream:
             data = stream.read()

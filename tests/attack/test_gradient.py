@@ -23,7 +23,9 @@ def test_margins_are_those_of_the_points(single: bool) -> None:
         rng = np.random.default_rng(seed)
         graph = graphs.random_graph(rng)
         lower, upper = graphs.random_box(rng, graph.input_size)
-        targets = graphs.targets_of(rng.normal(size=(2, graph.output_size)), rng.normal(size=2) + 3.0, inputs=rng.normal(size=(2, graph.input_size)))
+        targets = graphs.targets_of(
+            rng.normal(size=(2, graph.output_size)), rng.normal(size=2) + 3.0, inputs=rng.normal(size=(2, graph.input_size))
+        )
         x = np.clip(starting_points(lower, upper, 12, rng), lower, upper)
         which = np.zeros(12, np.int64)
         arrays = graphs.SINGLE if single else graphs.EXACT
@@ -43,12 +45,31 @@ def test_it_finds_the_minimum_of_small_networks() -> None:
         lower, upper = -np.ones(2), np.ones(2)
         rows = np.ones((1, 1))
         least, _ = milp.least(graph, lower, upper, rows, np.zeros(1))
-        found = descend(graph, graphs.EXACT, graphs.targets_of(rows, 100.0), starting_points(lower, upper, 32, rng), np.zeros(32, np.int64), lower, upper, 60,
-                        lambda: False)
+        found = descend(
+            graph,
+            graphs.EXACT,
+            graphs.targets_of(rows, 100.0),
+            starting_points(lower, upper, 32, rng),
+            np.zeros(32, np.int64),
+            lower,
+            upper,
+            60,
+            lambda: False,
+        )
         assert least - 1e-5 <= found.margin[0] - 100.0 <= least + 0.05
 
 
 def test_a_deadline_ends_it_at_once() -> None:
     graph = graphs.random_dense(np.random.default_rng(0), [2, 3, 1])
-    found = descend(graph, graphs.EXACT, graphs.targets_of(np.ones((1, 1)), 9.0), np.zeros((3, 2)), np.zeros(3, np.int64), -np.ones(2), np.ones(2), 10**9, lambda: True)
+    found = descend(
+        graph,
+        graphs.EXACT,
+        graphs.targets_of(np.ones((1, 1)), 9.0),
+        np.zeros((3, 2)),
+        np.zeros(3, np.int64),
+        -np.ones(2),
+        np.ones(2),
+        10**9,
+        lambda: True,
+    )
     assert len(found.x) == 3

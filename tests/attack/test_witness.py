@@ -39,7 +39,9 @@ class FakeDisjunct:
         return np.full(len(self.lower), self.is_thin)
 
     def holds(self, x: np.ndarray, y: np.ndarray, float32_literals: bool = False) -> bool:
-        return bool((x >= self.lower).all() and (x <= self.upper).all() and y[0] <= self.threshold + (self.rounded if float32_literals else 0.0))
+        return bool(
+            (x >= self.lower).all() and (x <= self.upper).all() and y[0] <= self.threshold + (self.rounded if float32_literals else 0.0)
+        )
 
 
 def gate(disjunct: FakeDisjunct, replay: FakeReplay) -> Gate:
@@ -49,7 +51,13 @@ def gate(disjunct: FakeDisjunct, replay: FakeReplay) -> Gate:
 def test_a_candidate_is_moved_into_the_box_and_replayed() -> None:
     replay = FakeReplay()
     witness = gate(FakeDisjunct(np.zeros(2), np.ones(2), 0.5), replay).confirm(np.array([-3.0, 0.123456789]), 0)
-    assert witness is not None and witness.x.dtype == np.float32 and witness.x[0] == 0.0 and witness.literals == "exact" and witness.disjunct == 0
+    assert (
+        witness is not None
+        and witness.x.dtype == np.float32
+        and witness.x[0] == 0.0
+        and witness.literals == "exact"
+        and witness.disjunct == 0
+    )
     assert replay.asked[0].dtype == np.float32
 
 

@@ -103,5 +103,8 @@ def _convolved(op: affine.Conv, x: np.ndarray) -> np.ndarray:
 
 def at_most(bound: np.ndarray, value: np.ndarray) -> np.ndarray:
     """Elementwise: the float `bound` (not NaN) is no greater than the fraction `value`."""
-    found = [b == -np.inf or (b != np.inf and Fraction(float(b)) <= v) for b, v in zip(np.asarray(bound).reshape(-1), np.asarray(value, dtype=object).reshape(-1))]
+    found = [
+        b == -np.inf or (b != np.inf and Fraction(float(b)) <= v)
+        for b, v in zip(np.asarray(bound).reshape(-1), np.asarray(value, dtype=object).reshape(-1))
+    ]
     return np.array(found).reshape(np.shape(bound))

@@ -34,8 +34,14 @@ def test_rows_on_inputs_below_a_constant_output() -> None:
     rows = {1: np.array([[2.0], [0.0], [1.0]]), 0: np.array([[1.0, -1.0], [3.0, 0.0], [0.0, 0.0]])}
     dual = graphs.row_bounds(graph, graphs.EXACT, graphs.root(graph, graphs.EXACT, LOW, HIGH), rows, LOW, HIGH)
     np.testing.assert_allclose(dual.lower, [1.0, -3.0, 1.5], rtol=1e-12)
-    boxes = graphs.box_bounds(graph, graphs.EXACT, graphs.root(graph, graphs.EXACT, LOW, HIGH), graphs.targets_of(rows[1], inputs=rows[0]),
-                              np.tile(LOW, (4, 1)), np.tile(HIGH, (4, 1)))
+    boxes = graphs.box_bounds(
+        graph,
+        graphs.EXACT,
+        graphs.root(graph, graphs.EXACT, LOW, HIGH),
+        graphs.targets_of(rows[1], inputs=rows[0]),
+        np.tile(LOW, (4, 1)),
+        np.tile(HIGH, (4, 1)),
+    )
     np.testing.assert_allclose(boxes.lower, np.tile([1.0, -3.0, 1.5], (4, 1)), rtol=1e-12)
 
 

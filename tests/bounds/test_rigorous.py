@@ -71,7 +71,9 @@ def assert_encloses(found: dict[int, graphs.Bounds], points: list[list[np.ndarra
             continue
         for values in points:
             v = values[node].reshape(-1)
-            assert exact.at_most(low, v).all() and exact.at_most(-high, -v).all(), f"{what}: node {node} misses {list(map(float, v))}: {low} {high}"
+            assert exact.at_most(low, v).all() and exact.at_most(-high, -v).all(), (
+                f"{what}: node {node} misses {list(map(float, v))}: {low} {high}"
+            )
 
 
 def assert_below(bound: np.ndarray, value: np.ndarray, what: str) -> None:
@@ -101,7 +103,11 @@ def check_network(seed: int, kinds: tuple[str, ...], operators: tuple[Elementwis
         for bound, what in ((plain.lower, "rows"), (other.lower, "rows with multipliers"), (boxes.lower[0], "rows of boxes")):
             assert_below(bound, v, f"seed {seed}, {what}")
     for x, found in zip(points, values):
-        plane = exact.fractions(plain.coefficients).dot(exact.fractions(x)) + exact.fractions(plain.offset) if np.isfinite(plain.offset).all() else None
+        plane = (
+            exact.fractions(plain.coefficients).dot(exact.fractions(x)) + exact.fractions(plain.offset)
+            if np.isfinite(plain.offset).all()
+            else None
+        )
         if plane is not None:
             assert (plane <= exact.fractions(rows).dot(found[-1].reshape(-1))).all(), f"seed {seed}: a plane is above its row"
     if boxes.below.size and not np.isnan(boxes.below).any() and not np.isnan(boxes.above).any():
@@ -186,7 +192,8 @@ def test_many_consumers(count: int) -> None:
 
 
 def test_many_additions_to_the_constant() -> None:
-    """Every branch adds three times -0.99 to a constant of 1e16, where it is lost, and what makes up for two of them comes back in one sum."""
+    """Every branch adds three times -0.99 to a constant of 1e16, where it is lost, and what makes up
+    for two of them comes back in one sum."""
     b = graphs.Builder(1)
     inner = [b.apply(piecewise_linear.Clip(-0.495, 0.495), b.linear(0, [[-2.0, 2.0]])) for _ in range(120)]
     b.concat(*inner, b.add(affine.Constant(np.array([1e16])), (), (1,)))
@@ -194,7 +201,9 @@ def test_many_additions_to_the_constant() -> None:
     rows = np.ones((1, graph.output_size))
     rows[0, 1:-1:2] = -1.0
     multipliers = {p: np.array([[-0.495, 0.495]]) for p in graph.preactivations}
-    dual = graphs.row_bounds(graph, graphs.EXACT, graphs.root(graph, graphs.EXACT, ONE, ONE), {graph.output: rows}, ONE, ONE, None, multipliers)
+    dual = graphs.row_bounds(
+        graph, graphs.EXACT, graphs.root(graph, graphs.EXACT, ONE, ONE), {graph.output: rows}, ONE, ONE, None, multipliers
+    )
     assert_below(dual.lower, np.array([exact.fractions(rows[0]).dot(exact.values(graph, ONE)[-1])]), "row")
 
 
@@ -239,7 +248,9 @@ def test_multipliers_of_rounded_coefficients() -> None:
             bounds = graphs.root(graph, graphs.EXACT, ONE, ONE)
             given = {n: (b[0].copy(), b[1].copy()) for n, b in graphs.enclosures(bounds).items()}
             given[node][1 if sign > 0 else 0][:] = point
-            found = graphs.row_bounds(graph, graphs.EXACT, bounds, {graph.output: np.zeros((1, 1))}, ONE, ONE, None, {node: np.array([[sign * 1e6]])}, given=given)
+            found = graphs.row_bounds(
+                graph, graphs.EXACT, bounds, {graph.output: np.zeros((1, 1))}, ONE, ONE, None, {node: np.array([[sign * 1e6]])}, given=given
+            )
             assert_below(found.lower, np.zeros(1, dtype=object) + Fraction(0), "row of zeros")
 
 
@@ -273,4 +284,3 @@ def test_wide_boxes_without_unstable_neurons() -> None:
         assert_below(found, least, f"seed {seed}")
         size = np.array([float(max(abs(v) for v in values[:, r])) for r in range(4)])
         assert (np.array(list(map(float, least))) - found <= 1e-9 * (size + 1e6)).all(), "the dual is exact here: a looser bound is a fault"
-

@@ -33,7 +33,11 @@ def test_shorter_disjuncts_repeat_their_first_row() -> None:
     for k, a in enumerate(arms):
         for r in range(3):
             mine = r if r < len(a.constant) else 0
-            assert (targets.outputs[k, r] == a.outputs[mine]).all() and targets.constant[k, r] == a.constant[mine] and targets.strict[k, r] == a.strict[mine]
+            assert (
+                (targets.outputs[k, r] == a.outputs[mine]).all()
+                and targets.constant[k, r] == a.constant[mine]
+                and targets.strict[k, r] == a.strict[mine]
+            )
 
 
 def test_rows_that_mention_inputs_are_kept() -> None:

@@ -44,9 +44,9 @@ def encode(graph: Graph, lower: np.ndarray, upper: np.ndarray) -> Encoding:
             value = np.zeros((node.size, total + 1))
             value[np.arange(node.size), inputs + len(pre) + np.arange(node.size)] = 1.0
             known = len(low_v)
-            l, h = (np.array(v) for v in (low_v, high_v))
-            low = np.minimum(below[:, :known] * l, below[:, :known] * h).sum(axis=1) + below[:, -1]
-            high = np.maximum(below[:, :known] * l, below[:, :known] * h).sum(axis=1) + below[:, -1]
+            lo, hi = (np.array(v) for v in (low_v, high_v))
+            low = np.minimum(below[:, :known] * lo, below[:, :known] * hi).sum(axis=1) + below[:, -1]
+            high = np.maximum(below[:, :known] * lo, below[:, :known] * hi).sum(axis=1) + below[:, -1]
             pre += list(below)
             low_v += list(np.zeros(node.size))
             high_v += list(np.maximum(high, 0.0) + 1e-3)
@@ -54,8 +54,8 @@ def encode(graph: Graph, lower: np.ndarray, upper: np.ndarray) -> Encoding:
             raise TypeError(f"{node.operator!r} is not encoded")
         expressions.append(value)
     stacked = np.array(pre).reshape(len(pre), total + 1)
-    l, h = np.array(low_v + [1.0]), np.array(high_v + [1.0])
-    low, high = np.minimum(stacked * l, stacked * h).sum(axis=1), np.maximum(stacked * l, stacked * h).sum(axis=1)
+    lo, hi = np.array([*low_v, 1.0]), np.array([*high_v, 1.0])
+    low, high = np.minimum(stacked * lo, stacked * hi).sum(axis=1), np.maximum(stacked * lo, stacked * hi).sum(axis=1)
     return Encoding(inputs, stacked, expressions[-1], low - 1e-3, high + 1e-3)
 
 
@@ -76,7 +76,7 @@ def least(graph: Graph, lower: np.ndarray, upper: np.ndarray, rows: np.ndarray, 
     # Variables: inputs, Relu outputs y, binaries z, t.
     parts: list[tuple[np.ndarray, float, float]] = []
     for i in range(k):
-        y, z, t = np.zeros(v + k + 1), v + i, v + k
+        y, z = np.zeros(v + k + 1), v + i
         base = np.concatenate([e.pre[i, :v], np.zeros(k + 1)])
         y[e.inputs + i] = 1.0
         parts.append((y - base, e.pre[i, -1], np.inf))  # y >= p
@@ -91,12 +91,19 @@ def least(graph: Graph, lower: np.ndarray, upper: np.ndarray, rows: np.ndarray, 
         line = np.concatenate([-objective[r, :v], np.zeros(k), [1.0]])
         parts.append((line, objective[r, -1] + constant[r], np.inf))  # t >= row
     matrix = np.array([p[0] for p in parts])
-    bounds = Bounds(np.concatenate([lower, np.zeros(2 * k), [-np.inf]]), np.concatenate([upper, np.maximum(e.high, 0.0), np.ones(k), [np.inf]]))
+    bounds = Bounds(
+        np.concatenate([lower, np.zeros(2 * k), [-np.inf]]), np.concatenate([upper, np.maximum(e.high, 0.0), np.ones(k), [np.inf]])
+    )
     cost = np.zeros(v + k + 1)
     cost[-1] = 1.0
     integrality = np.concatenate([np.zeros(v), np.ones(k), [0]])
-    found = milp(cost, constraints=LinearConstraint(matrix, [p[1] for p in parts], [p[2] for p in parts]), bounds=bounds, integrality=integrality,
-                 options={"mip_rel_gap": 0.0})
+    found = milp(
+        cost,
+        constraints=LinearConstraint(matrix, [p[1] for p in parts], [p[2] for p in parts]),
+        bounds=bounds,
+        integrality=integrality,
+        options={"mip_rel_gap": 0.0},
+    )
     if not found.success:
         raise RuntimeError(found.message)
     return float(found.fun), np.clip(found.x[: e.inputs], lower, upper)
@@ -121,8 +128,12 @@ def least_by_enumeration(graph: Graph, lower: np.ndarray, upper: np.ndarray, row
             sides.append(p[-1] if active else -p[-1])
             solved.append(p if active else np.zeros(e.inputs + 1))
         outputs = np.array([flat(line) for line in rows @ e.output])
-        a = np.concatenate([np.concatenate([np.array(signs).reshape(k, -1), np.zeros((k, 1))], axis=1),
-                            np.concatenate([outputs[:, :-1], -np.ones((len(rows), 1))], axis=1)])
+        a = np.concatenate(
+            [
+                np.concatenate([np.array(signs).reshape(k, -1), np.zeros((k, 1))], axis=1),
+                np.concatenate([outputs[:, :-1], -np.ones((len(rows), 1))], axis=1),
+            ]
+        )
         b = np.concatenate([sides, -outputs[:, -1] - constant])
         found = linprog(np.concatenate([np.zeros(e.inputs), [1.0]]), A_ub=a, b_ub=b, bounds=[*zip(lower, upper), (None, None)])
         if found.status == 0:

@@ -47,7 +47,9 @@ def test_most_infeasible_boxes_are_refuted() -> None:
         n, rows = 3, 3
         lower, upper = -np.ones(n), np.ones(n)
         a, c = rng.normal(size=(rows, n)), 0.4 * rng.normal(size=rows)
-        highest = linprog([0.0] * n + [1.0], A_ub=np.concatenate([a, -np.ones((rows, 1))], axis=1), b_ub=-c, bounds=[(-1, 1)] * n + [(None, None)])
+        highest = linprog(
+            [0.0] * n + [1.0], A_ub=np.concatenate([a, -np.ones((rows, 1))], axis=1), b_ub=-c, bounds=[(-1, 1)] * n + [(None, None)]
+        )
         found = bool(refuted_together(lower[None], upper[None], a[None], c[None])[0])
         assert not (found and highest.fun < -1e-9)
         if highest.fun > 0.1:

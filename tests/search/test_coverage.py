@@ -77,8 +77,11 @@ def watched(method: str, seed: int) -> int:
 
     targets = graphs.targets_of(rows, constant, inputs=with_inputs if with_inputs.any() else None)
     run = graphs.search_inputs if method == "inputs" else graphs.search_neurons
-    with (patch.object(Frontier, "__init__", created), patch.object(neuron_split.Tree, "of", staticmethod(rooted)),
-          patch.object(Progress, "batch", lambda *args, **options: watch.check())):
+    with (
+        patch.object(Frontier, "__init__", created),
+        patch.object(neuron_split.Tree, "of", staticmethod(rooted)),
+        patch.object(Progress, "batch", lambda *args, **options: watch.check()),
+    ):
         outcome = run(graph, targets, lower, upper, ctx=graphs.ticking(60 if method == "inputs" else 200), batch=16)
     assert not outcome.proved
     return watch.batches

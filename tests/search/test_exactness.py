@@ -34,9 +34,13 @@ def network(rng: np.random.Generator, kind: str) -> Graph:
         total = b.add(affine.Add((1, -1)), tuple(parts), (2,))
         node = b.concat(b.relu(total), b.relu(b.linear(b.concat(parts[0], 0), rng.normal(size=(2 + b.size, 3)))), parts[1])
     else:
-        image = b.add(affine.Reshape((9,), (1, 1, 3, 3)), (b.linear(0, rng.normal(size=(b.size, 9)), 0.3 * rng.normal(size=9)),), (1, 1, 3, 3))
+        image = b.add(
+            affine.Reshape((9,), (1, 1, 3, 3)), (b.linear(0, rng.normal(size=(b.size, 9)), 0.3 * rng.normal(size=9)),), (1, 1, 3, 3)
+        )
         w = rng.normal(size=(2, 1, 2, 2))
-        conv = b.add(affine.Conv(w, 0.5 * rng.normal(size=2), (1, 1, 3, 3), (1, 2, 2, 2), (1, 1), (0, 0, 0, 0), (1, 1), 1), (image,), (1, 2, 2, 2))
+        conv = b.add(
+            affine.Conv(w, 0.5 * rng.normal(size=2), (1, 1, 3, 3), (1, 2, 2, 2), (1, 1), (0, 0, 0, 0), (1, 1), 1), (image,), (1, 2, 2, 2)
+        )
         node = b.relu(b.linear(b.flat(b.relu(conv)), rng.normal(size=(8, 3)), 0.5 * rng.normal(size=3)))
     count = int(rng.integers(1, 3))
     b.linear(node, rng.normal(size=(b.shape(node)[0], count)), 0.3 * rng.normal(size=count))
@@ -68,12 +72,18 @@ def test_verdict_is_that_of_mixed_integer_programming(method: str, group: int) -
         assert outcome.witness is None
         undecided += provable and not outcome.proved
         try:
-            outcome = METHODS[method](graph, graphs.targets_of(rows, -value - max(distance, CLEAR)), lower, upper, seconds=1.5, gate=graphs.FloatGate(CLEAR / 2))
+            outcome = METHODS[method](
+                graph, graphs.targets_of(rows, -value - max(distance, CLEAR)), lower, upper, seconds=1.5, gate=graphs.FloatGate(CLEAR / 2)
+            )
             assert not outcome.proved, f"seed {seed}: wrong unsat, the least value is {-distance}"
             undecided += provable
         except graphs.Found as found:
             x = found.args[0]  # of a float32 attack
-            assert (x >= lower - 1e-6).all() and (x <= upper + 1e-6).all() and (rows @ graph.evaluate(x[None])[0] - value - distance).max() <= 1e-5
+            assert (
+                (x >= lower - 1e-6).all()
+                and (x <= upper + 1e-6).all()
+                and (rows @ graph.evaluate(x[None])[0] - value - distance).max() <= 1e-5
+            )
     assert undecided <= 2
 
 

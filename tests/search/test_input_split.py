@@ -37,7 +37,12 @@ def test_a_box_that_cannot_be_halved_is_left_undecided() -> None:
 def test_equality_is_a_violation() -> None:
     """y >= 0 with equality at the corner: a row <= 0 is met there, a strict row is not."""
     graph = graphs.dense([np.eye(2)], [np.zeros(2)])
-    for strict, searched in ((False, graphs.search_inputs), (True, graphs.search_inputs), (False, graphs.search_neurons), (True, graphs.search_neurons)):
+    for strict, searched in (
+        (False, graphs.search_inputs),
+        (True, graphs.search_inputs),
+        (False, graphs.search_neurons),
+        (True, graphs.search_neurons),
+    ):
         outcome = searched(graph, graphs.targets_of(np.array([[1.0, 1.0]]), strict=strict), np.zeros(2), np.ones(2), seconds=0.3)
         assert not outcome.proved or strict
 
@@ -45,7 +50,13 @@ def test_equality_is_a_violation() -> None:
 def test_networks_without_nonlinear_nodes() -> None:
     graph = graphs.random_dense(np.random.default_rng(0), [3, 2])
     rows = np.array([[1.0, -1.0]])
-    least = float((graphs.row_bounds(graph, graphs.EXACT, graphs.root(graph, graphs.EXACT, -np.ones(3), np.ones(3)), {1: rows}, -np.ones(3), np.ones(3))).lower[0])
+    least = float(
+        (
+            graphs.row_bounds(
+                graph, graphs.EXACT, graphs.root(graph, graphs.EXACT, -np.ones(3), np.ones(3)), {1: rows}, -np.ones(3), np.ones(3)
+            )
+        ).lower[0]
+    )
     assert graphs.search_inputs(graph, graphs.targets_of(rows, -least + 1e-6), -np.ones(3), np.ones(3)).proved
     assert not graphs.search_inputs(graph, graphs.targets_of(rows, -least - 1e-6), -np.ones(3), np.ones(3), seconds=0.2).proved
 

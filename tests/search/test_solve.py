@@ -39,7 +39,9 @@ def test_every_disjunct_has_to_be_closed(method: str) -> None:
         assert METHODS[method](graph, padded(rows, hold), lower, upper, seconds=5.0).proved, f"seed {seed}"
         for broken in range(3):
             constants = [np.full(len(r), -v - 1e-3) if k == broken else h for k, (r, v, h) in enumerate(zip(rows, least, hold))]
-            assert not METHODS[method](graph, padded(rows, constants), lower, upper, seconds=0.08).proved, f"seed {seed}: disjunct {broken} is violated"
+            assert not METHODS[method](graph, padded(rows, constants), lower, upper, seconds=0.08).proved, (
+                f"seed {seed}: disjunct {broken} is violated"
+            )
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -56,7 +58,9 @@ def test_a_deadline_anywhere_proves_nothing_wrong(method: str) -> None:
 def test_a_deadline_does_not_change_what_was_proved(method: str) -> None:
     """With enough looks a provable query is proved; with fewer it is undecided; never the other way round."""
     graph, lower, upper, rows, value, _ = query(304)
-    proved = [METHODS[method](graph, graphs.targets_of(rows, -value + 0.1), lower, upper, ctx=graphs.ticking(k)).proved for k in (0, 3, 10, 10**9)]
+    proved = [
+        METHODS[method](graph, graphs.targets_of(rows, -value + 0.1), lower, upper, ctx=graphs.ticking(k)).proved for k in (0, 3, 10, 10**9)
+    ]
     assert proved[-1] and not proved[0]
 
 
@@ -80,7 +84,9 @@ def test_backends_and_threads(method: str, backend: str, threads: int) -> None:
     for seed in (305, 306):
         graph, lower, upper, rows, value, _ = query(seed)
         options = {"backend": backend, "threads": threads, "batch": 7}
-        assert METHODS[method](graph, graphs.targets_of(rows[:1], -least_of(graph, lower, upper, rows[:1]) + 0.05), lower, upper, **options).proved
+        assert METHODS[method](
+            graph, graphs.targets_of(rows[:1], -least_of(graph, lower, upper, rows[:1]) + 0.05), lower, upper, **options
+        ).proved
         assert not METHODS[method](graph, graphs.targets_of(rows, -value - 1e-3), lower, upper, seconds=0.3, **options).proved
 
 

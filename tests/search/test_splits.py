@@ -7,8 +7,18 @@ from verifier.search.splits import Splits
 
 def start(count: int) -> Splits:
     none = np.zeros((count, 0))
-    return Splits(none.astype(np.int64), none.astype(np.int8), none, np.zeros((count, 1, 0), np.float32), {3: np.zeros((count, 1, 2, 1), np.float16)},
-                  np.arange(count), np.zeros(count), np.zeros(count, np.int64), np.full(count, -1), np.zeros(count))
+    return Splits(
+        none.astype(np.int64),
+        none.astype(np.int8),
+        none,
+        np.zeros((count, 1, 0), np.float32),
+        {3: np.zeros((count, 1, 2, 1), np.float16)},
+        np.arange(count),
+        np.zeros(count),
+        np.zeros(count, np.int64),
+        np.full(count, -1),
+        np.zeros(count),
+    )
 
 
 def test_children_cover_their_parent() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -21,7 +21,7 @@ class Witness:
     x: np.ndarray
     y: np.ndarray
     disjunct: int
-    literals: str
+    literals: Literal["exact", "float32"]
 
 
 @dataclass(eq=False)

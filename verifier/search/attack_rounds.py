@@ -40,12 +40,12 @@ class AttackRounds:
             return None
         first = self.rounds == 0
         left = self.context.deadline - now
-        limit = now + (min(2.0, _SHARE * left) if first else max(0.1, _SHARE * now))
+        limit = now + (min(2.0, _SHARE * left) if first else max(0.05, _SHARE * now))
         witness = self._round(
             self.settings.attack.restarts * 8**self.rounds, lambda: self.context.out_of_time() or self.context.clock() > limit
         )
         self.rounds = min(self.rounds + 1, 4)
-        self.due = max(0.5, 2.0 * self.context.clock()) if first else 1.6 * self.context.clock()
+        self.due = max(0.5, 2.0 * self.context.clock())
         return witness
 
     def _round(self, restarts: int, stop: Callable[[], bool]) -> Witness | None:
