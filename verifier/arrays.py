@@ -6,6 +6,8 @@ The rest of the package is written against the namespace of the arrays that it i
 
 from __future__ import annotations
 
+import ctypes
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,6 +63,18 @@ def torch_arrays(device: str, single: bool, threads: int | None = None, budget: 
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
     return Arrays(xp, torch.float32 if single else torch.float64, torch.device(device), budget)
+
+
+def cuda_devices() -> int:
+    """CUDA devices that the driver sees, asked without importing torch."""
+    try:
+        driver = ctypes.CDLL("libcuda.so.1" if sys.platform != "win32" else "nvcuda.dll")
+    except OSError:
+        return 0
+    count = ctypes.c_int(0)
+    if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
+        return 0
+    return count.value
 
 
 def to_numpy(x: Array) -> np.ndarray:

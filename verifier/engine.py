@@ -220,7 +220,7 @@ def _provenance(run: Run, problem: Problem, solved: Solved | None) -> Provenance
         versions["torch"] = version("torch")
     settings: dict[str, tuple[Any, str]] = run.settings.describe()
     network, *further = problem.files
-    device = "none" if solved is None else solved.device
+    device = "none" if solved is None else solved.plan.device
     return Provenance(
         network,
         FileRecord(str(run.query), problem.prop.sha256),

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
+from verifier.errors import ConfigurationError
 from verifier.graph.ir import Graph
 from verifier.operators.affine import Conv, Linear
 
-_NUMPY_WORK = 3e9
-"""Multiplications of one pass with a row a neuron up to which numpy is used: below, importing torch costs more than it saves."""
+_GPU_WORK = 3e9
+"""Multiplications of one pass with a row a neuron from which on a GPU is worth the import of torch."""
 _INPUT_SPLIT_INPUTS = 14
 _INPUT_SPLIT_WORK = 4_000_000
 
 
 @dataclass(frozen=True)
 class Plan:
-    """method: what is split. backend: where bounds are computed. batch: subproblems at once. reason: a sentence for people."""
+    """method: what is split. backend, device: where bounds are computed. batch: subproblems at once. reason: for people."""
 
     method: Literal["input split", "neuron split"]
     backend: Literal["numpy", "torch"]
     batch: int
     reason: str
+    device: Literal["cpu", "cuda"] = "cpu"
 
 
 def row_work(graph: Graph) -> int:
@@ -38,15 +41,27 @@ def row_work(graph: Graph) -> int:
     return work
 
 
-def make_plan(graph: Graph, lower: np.ndarray, upper: np.ndarray, batch: int | None, device: str) -> Plan:
-    """lower, upper (K, n): the boxes of the disjuncts."""
+def make_plan(
+    graph: Graph, lower: np.ndarray, upper: np.ndarray, batch: int | None, device: Literal["auto", "cpu", "cuda"], gpus: Callable[[], int]
+) -> Plan:
+    """lower, upper (K, n): the boxes of the disjuncts. gpus: how many there are, asked only where it matters.
+
+    Raises ConfigurationError where a GPU is asked for and there is none.
+    """
     varying = int((upper > lower).any(axis=0).sum())
     work = row_work(graph)
     neurons = sum(graph.nodes[p].size for p in graph.preactivations)
-    backend: Literal["numpy", "torch"] = "torch" if device == "cuda" else "numpy"
+    wanted = device == "cuda" or (device == "auto" and work * neurons > _GPU_WORK)
+    found = wanted and gpus() > 0
+    if device == "cuda" and not found:
+        raise ConfigurationError(
+            "there is no CUDA device", code="V306", hint="use --device cpu, or auto to use a GPU only where there is one"
+        )
+    backend: Literal["numpy", "torch"] = "torch" if found else "numpy"
+    where: Literal["cpu", "cuda"] = "cuda" if found else "cpu"
     size = f"{varying} of {lower.shape[1]} inputs vary, {neurons} neurons, {work} multiplications a row"
     if neurons == 0 or (varying <= _INPUT_SPLIT_INPUTS and work <= _INPUT_SPLIT_WORK):
         count = batch or int(np.clip(8_000_000 // max(1, neurons * max(1, neurons // 8)), 16, 1024))
-        return Plan("input split", backend, count, f"input split in {backend} ({size})")
-    count = batch or int(np.clip(6_000_000 // max(1, sum(n.size for n in graph.nodes)), 8, 256))
-    return Plan("neuron split", backend, count, f"neuron split in {backend} ({size})")
+        return Plan("input split", backend, count, f"input split in {backend} on the {where} ({size})", where)
+    count = batch or int(np.clip(6_000_000 // max(1, sum(n.size for n in graph.nodes)), 8, 256)) * (8 if found else 1)
+    return Plan("neuron split", backend, count, f"neuron split in {backend} on the {where} ({size})", where)

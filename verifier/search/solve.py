@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from verifier.arrays import Arrays, numpy_arrays, to_numpy, torch_arrays
+from verifier.arrays import Arrays, cuda_devices, numpy_arrays, to_numpy, torch_arrays
 from verifier.bounds.ascent import Parameters, Schedule, initial_parameters
 from verifier.bounds.batch import Neurons
 from verifier.bounds.intermediate import RootBounds, root_bounds, unstable
 from verifier.config import Settings
+from verifier.parallel import Workers
 from verifier.search import input_split, neuron_split
 from verifier.search.attack_rounds import AttackRounds
 from verifier.search.boxes import Boxes
@@ -25,18 +26,18 @@ _LOOK_AHEAD_INPUTS = 6
 
 @dataclass(frozen=True, eq=False)
 class Solved:
-    """unstable: unstable neurons of every pre-activation at the root. device: where the search computed."""
+    """unstable: unstable neurons of every pre-activation at the root."""
 
     outcome: Outcome
     plan: Plan
     unstable: tuple[int, ...]
-    device: str = "cpu"
 
 
 def solve(query: Query, settings: Settings, context: Context) -> Solved:
-    device = _device(settings.search.device)
-    plan = make_plan(query.graph, query.lower, query.upper, settings.search.batch, device)
-    exact, fast = _arrays(plan, device)
+    plan = make_plan(query.graph, query.lower, query.upper, settings.search.batch, settings.search.device, cuda_devices)
+    exact, fast = _arrays(plan)
+    if plan.backend == "torch":  # it has threads of its own, and neither they nor a CUDA context survive a fork
+        context = replace(context, workers=Workers(1))
     for arrays in (exact, fast):  # before the first fork, so that children find the constants moved
         query.graph.to(arrays)
     attack = AttackRounds(query, fast, settings, context)
@@ -48,17 +49,11 @@ def solve(query: Query, settings: Settings, context: Context) -> Solved:
     return _by_neurons(query, exact, fast, plan, settings, context, attack)
 
 
-def _device(wanted: str) -> str:
-    """ "cuda" where asked for; "auto" means the CPU unless torch is at work and sees a GPU, which `_arrays` finds out."""
-    return "cuda" if wanted == "cuda" else "cpu"
-
-
-def _arrays(plan: Plan, device: str) -> tuple[Arrays, Arrays]:
-    """(float64 for acceptance, float32 or the same for proposals)."""
+def _arrays(plan: Plan) -> tuple[Arrays, Arrays]:
+    """(float64 for acceptance, float32 for proposals)."""
     if plan.backend == "numpy":
-        exact = numpy_arrays()
-        return exact, numpy_arrays(single=True)
-    return torch_arrays(device, single=False), torch_arrays(device, single=True)
+        return numpy_arrays(), numpy_arrays(single=True)
+    return torch_arrays(plan.device, single=False), torch_arrays(plan.device, single=True)
 
 
 def _by_inputs(query: Query, exact: Arrays, fast: Arrays, plan: Plan, context: Context, attack: AttackRounds) -> Solved:
