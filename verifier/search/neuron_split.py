@@ -219,7 +219,7 @@ def advance(tree: Tree, splits: Splits, schedule: Schedule, look_ahead: int, con
 
     def work(chunk: Splits) -> Step:
         found = bound(tree, chunk, schedule, context)
-        chosen = _chosen(tree, found, 1 if context.out_of_time() else look_ahead)
+        chosen = _chosen(tree, found, look_ahead, context)
         lowest = float(found.bounds.max(axis=1).min())
         return Step(found.closed, chosen, lowest, _corners(tree, found), chosen.disjunct, _unstable_count(tree, found))
 
@@ -298,7 +298,7 @@ def _gathered(tree: Tree, splits: Splits, parameters: Parameters) -> np.ndarray:
     return found
 
 
-def _chosen(tree: Tree, found: Bounded, most: int) -> Splits:
+def _chosen(tree: Tree, found: Bounded, most: int, context: Context) -> Splits:
     """The open subproblems of a chunk, each with the neuron to split next: the best of `most` candidates."""
     keep = np.flatnonzero(~found.closed)
     splits = found.splits.select(keep)
@@ -308,12 +308,12 @@ def _chosen(tree: Tree, found: Bounded, most: int) -> Splits:
     neuron, point = candidates(tree.graph, tree.neurons, dual, found.bounds[keep], found.low[keep], found.high[keep], most)
     best = np.zeros(len(keep), np.int64)
     if neuron.shape[1] > 1:
-        best = _look_ahead(tree, splits, found.bounds[keep].max(axis=1), neuron, point)
+        best = _look_ahead(tree, splits, found.bounds[keep].max(axis=1), neuron, point, context)
     at = np.arange(len(keep))
     return replace(splits, choice=neuron[at, best], choice_point=point[at, best])
 
 
-def _look_ahead(tree: Tree, splits: Splits, parent: np.ndarray, neuron: np.ndarray, point: np.ndarray) -> np.ndarray:
+def _look_ahead(tree: Tree, splits: Splits, parent: np.ndarray, neuron: np.ndarray, point: np.ndarray, context: Context) -> np.ndarray:
     """Index (B,) of the candidate (B, K) whose children have the best bounds."""
     batch, most = neuron.shape
     repeated = splits.select(np.repeat(np.arange(batch), most))
@@ -321,9 +321,11 @@ def _look_ahead(tree: Tree, splits: Splits, parent: np.ndarray, neuron: np.ndarr
     neuron, point = np.where(neuron < 0, neuron[:, :1], neuron), np.where(neuron < 0, point[:, :1], point)
     possible = neuron[:, 0] >= 0
     children = replace(repeated, choice=np.maximum(neuron, 0).reshape(-1), choice_point=point.reshape(-1)).children()
-    bounds = np.concatenate(
-        [_quick_bounds(tree, children.select(slice(i, i + 4 * tree.chunk))) for i in range(0, len(children), 4 * tree.chunk)]
-    )
+    bounds = np.full(len(children), -np.inf)
+    for i in range(0, len(children), 4 * tree.chunk):
+        if context.out_of_time():
+            return np.zeros(batch, np.int64)
+        bounds[i : i + 4 * tree.chunk] = _quick_bounds(tree, children.select(slice(i, i + 4 * tree.chunk)))
     return np.where(possible, best_split(parent, bounds.reshape(2, batch, most).transpose(1, 2, 0)), 0)
 
 
