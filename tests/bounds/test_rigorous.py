@@ -88,7 +88,6 @@ def check_network(seed: int, kinds: tuple[str, ...], operators: tuple[Elementwis
     values = [exact.values(graph, x) for x in points]
     assert_encloses(graphs.interval_bounds(graph, graphs.EXACT, lower, upper), values, f"seed {seed}, interval")
     bounds = graphs.root(graph, graphs.EXACT, lower, upper)
-    assert not bounds.infeasible
     assert_encloses(graphs.enclosures(bounds), values, f"seed {seed}, CROWN")
     rows = rng.normal(size=(3, graph.output_size))
     multipliers = {p: rng.normal(size=(3, graph.nodes[p].size)) * 10.0 ** rng.integers(-5, 20) for p in graph.preactivations}
@@ -126,6 +125,18 @@ def test_badly_scaled_networks() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         assert sum(check_network(seed, KINDS) for seed in range(250)) > 5000
+
+
+def test_rows_of_inputs_alone() -> None:
+    """No node but the input: only the rounding of the minimum over the box is left."""
+    rng = np.random.default_rng(2)
+    graph = graphs.dense([np.ones((30, 1))], [np.zeros(1)])
+    for _ in range(60):
+        x = rng.normal(size=30) * 10.0 ** rng.integers(-4, 5, 30)
+        rows = rng.normal(size=(8, 30))
+        rows[:, 15:] = -rows[:, :15] * x[:15] / x[15:]  # cancels
+        found = graphs.row_bounds(graph, graphs.EXACT, graphs.root(graph, graphs.EXACT, x, x), {0: rows}, x, x).lower
+        assert_below(found, exact.fractions(rows).dot(exact.fractions(x)), "rows")
 
 
 def test_smooth_networks() -> None:

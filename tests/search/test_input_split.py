@@ -4,7 +4,6 @@ import warnings
 from unittest.mock import patch
 
 import numpy as np
-import pytest
 
 from tests import graphs
 from verifier.attack.witness import Witness
@@ -70,7 +69,6 @@ def test_outputs_that_do_not_depend_on_the_input() -> None:
         assert not searched(graph, graphs.targets_of(np.ones((1, 1)), -0.8), -np.ones(2), np.ones(2), seconds=0.2).proved
 
 
-@pytest.mark.xfail(reason="the least bound of an empty batch is asked for", raises=ValueError, strict=True)
 def test_a_witness_found_beside_a_closed_batch() -> None:
     """The attack of whole boxes may succeed right after a batch of which nothing is left open."""
     graph = graphs.random_dense(np.random.default_rng(0), [2, 3, 1])

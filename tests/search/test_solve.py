@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+
 import numpy as np
 import pytest
 
@@ -96,5 +99,19 @@ def least_of(graph: Graph, lower: np.ndarray, upper: np.ndarray, rows: np.ndarra
 
 def test_a_fault_in_a_worker_is_raised() -> None:
     """A chunk that fails must not look like a chunk without open subproblems."""
-    with graphs.Workers(2) as workers, pytest.raises(ZeroDivisionError):
-        workers.map(lambda i: 1 // i, [1, 0, 2])
+    for at in range(4):
+        with graphs.Workers(2) as workers, pytest.raises(ZeroDivisionError):
+            workers.map(lambda i, at=at: 1 // (i - at), range(4))
+
+
+def test_a_worker_that_dies_loses_nothing() -> None:
+    """Killed by the system before or while it answers: every item is still there once, in order."""
+    parent = os.getpid()
+
+    def work(item: int) -> np.ndarray:
+        if os.getpid() != parent and item % 3 == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return np.full(50_000, item)
+
+    with graphs.Workers(3) as workers:
+        assert [int(r[0]) for r in workers.map(work, range(10))] == list(range(10))
