@@ -413,9 +413,7 @@ def enclosures(bounds: RootBounds) -> dict[int, Bounds]:
 
 def exact_root(graph: Graph, lower: np.ndarray, upper: np.ndarray, given: Mapping[int, Bounds]) -> RootBounds:
     """Root bounds from given enclosures (size,)."""
-    return RootBounds(
-        {p: Interval(low[None], high[None]) for p, (low, high) in given.items()}, error_weights(graph, lower, upper, given), False
-    )
+    return RootBounds({p: Interval(low[None], high[None]) for p, (low, high) in given.items()}, error_weights(graph, lower, upper, given))
 
 
 def row_bounds(

@@ -14,6 +14,7 @@ from verifier.bounds import interval
 from verifier.bounds.ascent import Ascent, Parameters, Schedule, initial_parameters, problem_of
 from verifier.bounds.dual import Interval, evaluate
 from verifier.bounds.rigorous import ErrorWeights, error_weights
+from verifier.errors import InternalError
 from verifier.graph.ir import Graph
 from verifier.operators.base import Elementwise
 from verifier.parallel import Workers
@@ -25,7 +26,6 @@ class RootBounds:
 
     preactivations: Mapping[int, Interval]
     weights: ErrorWeights
-    infeasible: bool
 
 
 def unstable(graph: Graph, p: int, bounds: Interval) -> Array:
@@ -71,13 +71,14 @@ def root_bounds(
         if nonlinear_below:
             known[p] = _tighten(graph, arrays, proposals, low, high, known, p, on_device, stages, deadline, workers)
         if bool(namespace(low).any(known[p].lower > known[p].upper)):
-            return RootBounds(known, weights, True)
+            # A box that holds a point has no empty enclosure: some bound is wrong, and nothing may be concluded from it.
+            raise InternalError(f"the bounds of node {p} ({', '.join(graph.nodes[p].origin)}) contradict each other")
         values[p] = known[p]
         host[p] = (to_numpy(known[p].lower)[0], to_numpy(known[p].upper)[0])
         if nonlinear_below:
             weights = error_weights(graph, lower, upper, host)
     weights = error_weights(graph, lower, upper, host)
-    return RootBounds(known, weights, False)
+    return RootBounds(known, weights)
 
 
 def _tighten(

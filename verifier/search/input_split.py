@@ -97,7 +97,7 @@ class Search:
             batch = batch.select(~batch.refuted)
             witness = self._attack(batch, progress) or attack.run_if_due()
             if witness is not None:
-                return Outcome(False, witness, progress.nodes, float(batch.bounds.max(axis=1).min()), progress.share)
+                return Outcome(False, witness, progress.nodes, float(batch.bounds.max(axis=1).min(initial=np.inf)), progress.share)
             waiting = self._candidates(self._clipped(batch, progress))
             divisible: np.ndarray = np.any(waiting.candidates >= 0, axis=1)
             stuck += int(np.sum(~divisible))

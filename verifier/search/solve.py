@@ -140,8 +140,6 @@ def _one_tree(
                 root,
             )
         loose = tuple(int(to_numpy(unstable(query.graph, p, root.preactivations[p])).sum()) for p in query.graph.preactivations)
-        if root.infeasible:
-            return Outcome(True, None, 0, np.inf, 1.0), loose
         if context.out_of_time() or len(root.preactivations) < len(query.graph.preactivations):
             return Outcome(False, None, 0, -np.inf, 0.0), loose
         tree = neuron_split.Tree.of(query.graph, exact, fast, root, query.targets, lower, upper)
