@@ -182,4 +182,4 @@ def test_a_part_of_a_proved_box_is_proved() -> None:
         inner = graphs.inner_box(rng, lower, upper)
         for search in (graphs.search_inputs, graphs.search_neurons):
             if search(graph, targets, lower, upper, seconds=1.0).proved:
-                assert search(graph, targets, *inner, seconds=5.0).proved
+                assert search(graph, targets, *inner, seconds=60.0).proved

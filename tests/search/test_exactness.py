@@ -128,5 +128,5 @@ def test_needles(method: str) -> None:
         assert value < -0.49
         outcome = METHODS[method](graph, graphs.targets_of(np.ones((1, 1))), -box, box, seconds=0.25)
         assert not outcome.proved
-        safe = METHODS[method](graph, graphs.targets_of(np.ones((1, 1)), 0.6), -box, box, seconds=5.0)
+        safe = METHODS[method](graph, graphs.targets_of(np.ones((1, 1)), 0.6), -box, box, seconds=60.0)
         assert safe.proved

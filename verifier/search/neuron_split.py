@@ -25,6 +25,7 @@ from verifier.operators.base import Elementwise, Lines
 from verifier.search.attack_rounds import AttackRounds
 from verifier.search.branching.lookahead import best_split
 from verifier.search.branching.scores import candidates
+from verifier.search.conjunction import refuted_together
 from verifier.search.frontier import Frontier
 from verifier.search.outcome import Context, Outcome, Progress
 from verifier.search.splits import Splits
@@ -198,8 +199,11 @@ def search(
         stuck += int(undecidable.sum())
         if undecidable.all():
             continue
-        children = parents.select(~undecidable).children()
-        step = advance(tree, children, schedule, look_ahead, context)
+        parents = parents.select(~undecidable)
+        # Where no neuron is left to split, only better multipliers (or smaller boxes) can help.
+        last = bool(np.any(parents.choice >= tree.neurons.total))
+        children = parents.children()
+        step = advance(tree, children, replace(schedule, iterations=5 * schedule.iterations) if last else schedule, look_ahead, context)
         progress.iteration += 1
         progress.nodes += len(children)
         progress.depth = max(progress.depth, int(children.depth.max()))
@@ -259,10 +263,11 @@ def bound(tree: Tree, splits: Splits, schedule: Schedule, context: Context) -> B
     dual, parameters = ascent.run(closed, context.out_of_time)
     bounds = tree.targets.add_constant(to_numpy(dual.lower).astype(np.float64), splits.disjunct)
     promising = ((bounds > 0) | (strict & (bounds >= 0))).any(axis=1) & ~empty
+    if bounds.shape[1] > 1:  # rows that refute together may each look hopeless
+        promising = ~empty
     refuted: np.ndarray = empty.copy()
     if promising.any():
-        accepted = accept(tree, splits.select(promising), low[promising], high[promising], parameters, promising)
-        refuted[promising] = tree.targets.refuted(accepted, splits.disjunct[promising])
+        refuted[promising] = accept(tree, splits.select(promising), low[promising], high[promising], parameters, promising)
     improved = replace(
         splits,
         slopes=tree.packed(parameters),
@@ -273,15 +278,18 @@ def bound(tree: Tree, splits: Splits, schedule: Schedule, context: Context) -> B
 
 
 def accept(tree: Tree, splits: Splits, low: np.ndarray, high: np.ndarray, parameters: Parameters, pick: np.ndarray) -> np.ndarray:
-    """Rigorous row bounds (B, R), constants included, with the parameters of the batch's rows `pick`."""
+    """(B,) True where the rows are refuted by the rigorous rule, with the parameters of the batch's rows `pick`."""
     exact, total = tree.exact, tree.neurons.total
     known = tree.neurons.split(exact.asarray(low[:, :total]), exact.asarray(high[:, :total]))
     index = np.flatnonzero(pick)
     chosen = parameters.map(lambda a: exact.asarray(a if a.shape[0] == 1 else a[tree.proposals.indices(index)]))
-    problem = problem_of(tree.graph.to(exact), exact.asarray(low[:, total:]), exact.asarray(high[:, total:]), known, chosen)
+    lower, upper = low[:, total:], high[:, total:]
+    problem = problem_of(tree.graph.to(exact), exact.asarray(lower), exact.asarray(upper), known, chosen)
     rows = tree.targets.rows(tree.graph, exact, splits.disjunct)
     dual = evaluate(tree.graph.to(exact), rows, problem, tree.root.weights.to(exact))
-    return tree.targets.add_constant(to_numpy(dual.lower), splits.disjunct)
+    refuted = tree.targets.refuted(tree.targets.add_constant(to_numpy(dual.lower), splits.disjunct), splits.disjunct)
+    offsets = tree.targets.add_constant(to_numpy(dual.offset), splits.disjunct)
+    return refuted | refuted_together(lower, upper, to_numpy(dual.coefficients), offsets)
 
 
 def _gathered(tree: Tree, splits: Splits, parameters: Parameters) -> np.ndarray:
