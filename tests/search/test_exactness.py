@@ -68,12 +68,12 @@ def test_verdict_is_that_of_mixed_integer_programming(method: str, group: int) -
         # A mixture of two rows may be needed to refute both: what single rows cannot prove is left open by neuron splits.
         provable = method == "inputs" or len(rows) == 1
         distance = float(np.random.default_rng(seed).choice([1.0, 0.1, 0.01])) * max(1.0, abs(value))
-        outcome = METHODS[method](graph, graphs.targets_of(rows, -value + distance), lower, upper, seconds=1.5)
+        outcome = METHODS[method](graph, graphs.targets_of(rows, -value + distance), lower, upper, seconds=4.0)
         assert outcome.witness is None
         undecided += provable and not outcome.proved
         try:
             outcome = METHODS[method](
-                graph, graphs.targets_of(rows, -value - max(distance, CLEAR)), lower, upper, seconds=1.5, gate=graphs.FloatGate(CLEAR / 2)
+                graph, graphs.targets_of(rows, -value - max(distance, CLEAR)), lower, upper, seconds=4.0, gate=graphs.FloatGate(CLEAR / 2)
             )
             assert not outcome.proved, f"seed {seed}: wrong unsat, the least value is {-distance}"
             undecided += provable
