@@ -202,11 +202,15 @@ def test_many_consumers(count: int) -> None:
     assert_below(dual.lower, np.array([exact.values(graph, ONE)[-1].sum()]), "row")
 
 
-def test_many_additions_to_the_constant() -> None:
-    """Every branch adds three times -0.99 to a constant of 1e16, where it is lost, and what makes up
-    for two of them comes back in one sum."""
+@pytest.mark.parametrize("chained", [False, True])
+def test_many_additions_to_the_constant(chained: bool) -> None:
+    """Every branch adds three times -0.99 to a constant of 1e16, where it is lost, and what makes up for two of them comes back in one sum.
+    chained: no node has more than two consumers."""
     b = graphs.Builder(1)
-    inner = [b.apply(piecewise_linear.Clip(-0.495, 0.495), b.linear(0, [[-2.0, 2.0]])) for _ in range(120)]
+    inner, x = [], 0
+    for _ in range(120):
+        x = b.linear(x, [[1.0]]) if chained else x
+        inner.append(b.apply(piecewise_linear.Clip(-0.495, 0.495), b.linear(x, [[-2.0, 2.0]])))
     b.concat(*inner, b.add(affine.Constant(np.array([1e16])), (), (1,)))
     graph = b.graph()
     rows = np.ones((1, graph.output_size))
