@@ -194,7 +194,7 @@ def check_splits(case: Case, arrays: Arrays, bounds: RootBounds) -> None:
     )
     splits = random_splits(case, t)
     found = neuron_split.bound(t, splits, Schedule(3), graphs.context(100.0))
-    rigorous = neuron_split.accept(
+    rigorous, _, _ = neuron_split.exact_rows(
         t,
         found.splits,
         found.low,

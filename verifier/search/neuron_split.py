@@ -279,17 +279,24 @@ def bound(tree: Tree, splits: Splits, schedule: Schedule, context: Context) -> B
 
 def accept(tree: Tree, splits: Splits, low: np.ndarray, high: np.ndarray, parameters: Parameters, pick: np.ndarray) -> np.ndarray:
     """(B,) True where the rows are refuted by the rigorous rule, with the parameters of the batch's rows `pick`."""
+    bounds, planes, offsets = exact_rows(tree, splits, low, high, parameters, pick)
+    total = tree.neurons.total
+    return tree.targets.refuted(bounds, splits.disjunct) | refuted_together(low[:, total:], high[:, total:], planes, offsets)
+
+
+def exact_rows(
+    tree: Tree, splits: Splits, low: np.ndarray, high: np.ndarray, parameters: Parameters, pick: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rigorous row bounds (B, R), constants included, and the planes below the rows: a (B, R, n), c (B, R)."""
     exact, total = tree.exact, tree.neurons.total
     known = tree.neurons.split(exact.asarray(low[:, :total]), exact.asarray(high[:, :total]))
     index = np.flatnonzero(pick)
     chosen = parameters.map(lambda a: exact.asarray(a if a.shape[0] == 1 else a[tree.proposals.indices(index)]))
-    lower, upper = low[:, total:], high[:, total:]
-    problem = problem_of(tree.graph.to(exact), exact.asarray(lower), exact.asarray(upper), known, chosen)
+    problem = problem_of(tree.graph.to(exact), exact.asarray(low[:, total:]), exact.asarray(high[:, total:]), known, chosen)
     rows = tree.targets.rows(tree.graph, exact, splits.disjunct)
     dual = evaluate(tree.graph.to(exact), rows, problem, tree.root.weights.to(exact))
-    refuted = tree.targets.refuted(tree.targets.add_constant(to_numpy(dual.lower), splits.disjunct), splits.disjunct)
-    offsets = tree.targets.add_constant(to_numpy(dual.offset), splits.disjunct)
-    return refuted | refuted_together(lower, upper, to_numpy(dual.coefficients), offsets)
+    bounds, offsets = (tree.targets.add_constant(to_numpy(a), splits.disjunct) for a in (dual.lower, dual.offset))
+    return bounds, to_numpy(dual.coefficients), offsets
 
 
 def _gathered(tree: Tree, splits: Splits, parameters: Parameters) -> np.ndarray:
