@@ -118,8 +118,8 @@ def _search(run: Run, problem: Problem, live: Sequence[int]) -> Verdict:
 
     disjuncts = [problem.prop.disjuncts[i] for i in live]
     gate = Gate(problem.replay, disjuncts, problem.dtype)
-    # 2 % of the limit, 0.2 s at most, are left for the last batch and the report.
-    deadline = run.deadline - min(0.2, 0.02 * run.deadline) if run.deadline != float("inf") else run.deadline
+    # 2 % of the limit, half a second at most, are left for the last batch and the report.
+    deadline = run.deadline - min(0.5, 0.02 * run.deadline) if run.deadline != float("inf") else run.deadline
     context = Context(run.clock, deadline, run.stop, gate, run.report, np.random.default_rng(run.settings.search.seed), run.workers)
     with run.phase("search"):
         solved = solve(Query.of(problem.graph, disjuncts), run.settings, context)
