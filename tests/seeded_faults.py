@@ -301,15 +301,16 @@ FAULTS = (
     Fault(
         "closed by the proposal",
         NEURONS,
-        "refuted[promising] = tree.targets.refuted(accepted, splits.disjunct[promising])",
+        "refuted[promising] = accept(tree, splits.select(promising), low[promising], high[promising], parameters, promising)",
         "refuted[promising] = tree.targets.refuted(bounds[promising] + 1e-3, splits.disjunct[promising])",
     ),
     Fault(
         "closed with a tolerance",
         NEURONS,
-        "refuted[promising] = tree.targets.refuted(accepted, splits.disjunct[promising])",
-        "refuted[promising] = tree.targets.refuted(accepted + 1e-5, splits.disjunct[promising])",
+        "return tree.targets.refuted(bounds, splits.disjunct) | refuted_together(",
+        "return tree.targets.refuted(bounds + 1e-5, splits.disjunct) | refuted_together(",
     ),
+    Fault("planes without constants", NEURONS, "return bounds, to_numpy(dual.coefficients), offsets", "return bounds, to_numpy(dual.coefficients), 0 * offsets + 1"),
     Fault("promising is proved", NEURONS, "promising = ((bounds > 0) |", "promising = ((bounds > -0.01) |", loose=True),
     Fault("undecidable is proved", NEURONS, "stuck += int(undecidable.sum())", "pass"),
     Fault(

@@ -59,13 +59,20 @@ class Neurons:
         )
 
 
+_LARGEST_HEAD = 4_000_000
+"""Numbers of one matrix of a head."""
+
+
 @dataclass(frozen=True, eq=False)
 class Head:
     """The affine part right below a pre-activation, as matrices: unit rows need no product to get through it.
 
     matrices: nonlinear (or input) node -> (size, size of that node); constant (size,); error (size,), rounding of the rest.
+    Where the matrices would be too large there is none, and the rows are unit rows at the node itself.
     """
 
+    node: int
+    shape: tuple[int, ...]
     matrices: Mapping[int, Array]
     constant: Array
     error: Array
@@ -74,6 +81,8 @@ class Head:
     def of(graph: Graph, p: int, arrays: Arrays, weights: ErrorWeights) -> Head:
         """graph and weights in `arrays`."""
         xp, size = arrays.xp, graph.nodes[p].size
+        if size * max(graph.nodes[n].size for n in graph.ancestors(p)) > _LARGEST_HEAD:
+            return Head(p, graph.nodes[p].shape, {}, arrays.zeros((size,)), arrays.zeros((size,)))
         unit = arrays.asarray(np.eye(size))
         coefficients = {p: xp.reshape(unit, (size, *graph.nodes[p].shape))}
         matrices: dict[int, Array] = {}
@@ -93,7 +102,7 @@ class Head:
             error = error + xp.abs(flat) @ weight
             for q, part in zip(node.inputs, node.operator.transpose(lam)):
                 coefficients[q] = coefficients[q] + part if q in coefficients else part
-        return Head(matrices, constant, error * (1.0 + 1e-9))
+        return Head(p, graph.nodes[p].shape, matrices, constant, error * (1.0 + 1e-9))
 
     def rows(self, xp: Any, index: Array) -> tuple[dict[int, Array], Array, Array]:
         """Rows +e_j then -e_j for j in index (B, K): node -> (B, 2K, size); their constants and rounding, (B, 2K)."""
@@ -101,6 +110,10 @@ class Head:
         for n, matrix in self.matrices.items():
             some = matrix[index]
             rows[n] = xp.concat([some, -some], axis=1)
+        if not rows:
+            unit = xp.astype(index[:, :, None] == xp.arange(self.constant.shape[0], device=self.constant.device), self.constant.dtype)
+            both = xp.concat([unit, -unit], axis=1)
+            rows[self.node] = xp.reshape(both, (*both.shape[:2], *self.shape))
         constant, error = self.constant[index], self.error[index]
         return rows, xp.concat([constant, -constant], axis=1), xp.concat([error, error], axis=1)
 

@@ -1,0 +1,29 @@
+"""Heads: the affine part below a pre-activation, as matrices and, where those would be too large, as unit rows."""
+
+from __future__ import annotations
+
+from unittest.mock import patch
+
+import numpy as np
+
+from tests import graphs
+from verifier.bounds import batch
+from verifier.bounds.batch import Neurons, bound_boxes, make_heads
+
+
+def test_unit_rows_bound_as_matrices_do() -> None:
+    rng = np.random.default_rng(0)
+    graph = graphs.random_dense(rng, [3, 8, 8, 2])
+    lower, upper = -np.ones(3), np.ones(3)
+    root = graphs.root(graph, graphs.EXACT, lower, upper)
+    neurons = Neurons(graph)
+    flat = [np.concatenate([root.preactivations[p][side][0] for p in graph.preactivations])[None] for side in (0, 1)]
+    rows = {graph.output: np.eye(2)[None]}
+    found = []
+    for largest in (batch._LARGEST_HEAD, 0):
+        with patch.object(batch, "_LARGEST_HEAD", largest):
+            heads = make_heads(neurons, graphs.EXACT, root.weights)
+        assert all(bool(h.matrices) == (largest > 0) for h in heads.values())
+        found.append(bound_boxes(neurons, heads, graphs.EXACT, root.weights, rows, lower[None] / 2, upper[None] / 2, *flat))
+    assert np.allclose(found[0].lower, found[1].lower, rtol=0, atol=1e-9)
+    assert np.allclose(found[0].below, found[1].below, rtol=0, atol=1e-9)
