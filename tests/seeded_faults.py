@@ -310,7 +310,12 @@ FAULTS = (
         "return tree.targets.refuted(bounds, splits.disjunct) | refuted_together(",
         "return tree.targets.refuted(bounds + 1e-5, splits.disjunct) | refuted_together(",
     ),
-    Fault("planes without constants", NEURONS, "return bounds, to_numpy(dual.coefficients), offsets", "return bounds, to_numpy(dual.coefficients), 0 * offsets + 1"),
+    Fault(
+        "planes without constants",
+        NEURONS,
+        "return bounds, to_numpy(dual.coefficients), offsets",
+        "return bounds, to_numpy(dual.coefficients), 0 * offsets + 1",
+    ),
     Fault("promising is proved", NEURONS, "promising = ((bounds > 0) |", "promising = ((bounds > -0.01) |", loose=True),
     Fault("undecidable is proved", NEURONS, "stuck += int(undecidable.sum())", "pass"),
     Fault(
