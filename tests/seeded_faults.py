@@ -4,7 +4,8 @@
     python tests/seeded_faults.py NAME ...     those whose name contains a NAME
     python tests/seeded_faults.py --list
 
-Every fault is killed (some test fails or crashes), survives, or is stale (its line is no longer there, once exactly).
+Every fault is killed (some test fails or crashes), survives, is stale (its line is no longer there, once exactly), or its run was
+aborted by a signal.
 The faults marked loose weaken a bound or a heuristic without making it wrong: they are expected to survive.
 """
 
@@ -359,7 +360,8 @@ def run(fault: Fault) -> tuple[str, float, str]:
         command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "--tb=no", "-p", "no:cacheprovider", *TESTS]
         done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, timeout=900)
         first = next((line.split(" ")[1] for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))), "")
-        return "killed" if done.returncode else "survived", time.monotonic() - start, first
+        result = "survived" if done.returncode == 0 else "killed" if done.returncode > 0 else "aborted"  # by a signal, from outside
+        return result, time.monotonic() - start, first
 
 
 def main(arguments: list[str]) -> int:
@@ -376,7 +378,7 @@ def main(arguments: list[str]) -> int:
     stale = sum(n for (result, _), n in counts.items() if result == "stale")
     if chosen:
         print(f"{killed} of {killed + survived} faults killed, {stale} stale")
-    return 1 if survived or stale else 0
+    return 1 if survived or stale or any(result == "aborted" for result, _ in counts) else 0
 
 
 if __name__ == "__main__":
