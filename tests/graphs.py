@@ -297,11 +297,6 @@ _STEPS = {
 }
 
 
-def has_border(graph: Graph) -> bool:
-    """Some Pad has a value, which torch does not bound yet."""
-    return any(isinstance(n.operator, affine.Pad) and n.operator.value for n in graph.nodes)
-
-
 # Boxes and points
 
 

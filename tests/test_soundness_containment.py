@@ -60,7 +60,7 @@ class Case:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_points_lie_inside_all_bounds(seed: int) -> None:
     case = Case(seed)
-    arrays = graphs.torch64() if seed % 4 == 3 and not graphs.has_border(case.graph) else graphs.EXACT
+    arrays = graphs.torch64() if seed % 4 == 3 else graphs.EXACT
     graph, lower, upper = case.graph, case.lower, case.upper
     interval = graphs.interval_bounds(graph, arrays, lower, upper)
     case.check(interval, "interval")
@@ -244,8 +244,6 @@ def random_splits(case: Case, t: neuron_split.Tree) -> Splits:
 @pytest.mark.parametrize("seed", range(6))
 def test_numpy_and_torch_agree(seed: int) -> None:
     case = Case(1000 + seed)
-    if graphs.has_border(case.graph):
-        pytest.skip("see tests/bounds/test_dual.py")
     results = []
     for arrays in (graphs.EXACT, graphs.torch64()):
         bounds = graphs.root(case.graph, arrays, case.lower, case.upper)

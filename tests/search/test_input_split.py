@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from unittest.mock import patch
 
 import numpy as np
+import pytest
 
 from tests import graphs
 from verifier.attack.witness import Witness
 from verifier.search.attack_rounds import AttackRounds
+from verifier.search.outcome import Outcome
 
 
 def test_a_box_whose_half_has_no_bound_is_not_dropped() -> None:
@@ -25,11 +28,12 @@ def test_a_box_whose_half_has_no_bound_is_not_dropped() -> None:
     assert not outcome.proved
 
 
-def test_a_box_that_cannot_be_halved_is_left_undecided() -> None:
+@pytest.mark.parametrize("search", [graphs.search_inputs, graphs.search_neurons])
+def test_a_box_that_cannot_be_halved_is_left_undecided(search: Callable[..., Outcome]) -> None:
     """One float wide, and no row decides: exhausted, not proved."""
     graph = graphs.dense([np.array([[1.0, -1.0]]), np.ones((2, 1))], [np.zeros(2), np.zeros(1)])
     lower = np.array([1.0])
-    outcome = graphs.search_inputs(graph, graphs.targets_of(np.ones((1, 1)), -1.0), lower, np.nextafter(lower, 2.0), seconds=1.0)
+    outcome = search(graph, graphs.targets_of(np.ones((1, 1)), -1.0), lower, np.nextafter(lower, 2.0), seconds=1.0)
     assert not outcome.proved and outcome.exhausted and outcome.witness is None
 
 
