@@ -172,7 +172,7 @@ FAULTS = (
     Fault(
         "head without rounding",
         BATCH,
-        "result = result + constant - (xp.abs(result) + xp.abs(constant)) * 2.0**-52 - error",
+        "result = result + constant - (xp.abs(result) + xp.abs(constant)) * 2.0**-51 - error",
         "result = result + constant",
     ),
     Fault(
@@ -282,7 +282,7 @@ FAULTS = (
         "offsets[mine] = to_numpy(dual.offset + constant -",
         "offsets[mine] = to_numpy(dual.offset -",
     ),
-    Fault("plane of a neuron without rounding", BATCH, "- (xp.abs(dual.offset) + xp.abs(constant)) * 2.0**-52 - error)", ")"),
+    Fault("plane of a neuron without rounding", BATCH, "- (xp.abs(dual.offset) + xp.abs(constant)) * 2.0**-51 - error)", ")"),
     Fault("mixture without rounding", "verifier/search/conjunction.py", "- gamma(rows + 2 * n + 12) * 2 * sizes - 1e-300 > 0", "> 0"),
     Fault("mixture with negative weights", "verifier/search/conjunction.py", "return best * scale", "return (best - 0.02) * scale"),
     Fault(

@@ -208,7 +208,7 @@ def _tighten(
     index = xp.argsort(xp.where(loose, 0, 1), axis=1, stable=True)[:, :most]
     rows, constant, error = heads[p].rows(xp, index)
     result = evaluate(graph, rows, Problem(low, high, values, relaxations, {}), weights).lower
-    result = result + constant - (xp.abs(result) + xp.abs(constant)) * 2.0**-52 - error
+    result = result + constant - (xp.abs(result) + xp.abs(constant)) * 2.0**-51 - error
     at = arrays.indices(np.arange(low.shape[0]))[:, None]
     lower, upper = xp.asarray(bounds.lower, copy=True), xp.asarray(bounds.upper, copy=True)
     lower[at, index] = xp.maximum(lower[at, index], result[:, :most])
@@ -256,5 +256,5 @@ def neuron_planes(
         rows, constant, error = heads[p].rows(xp, arrays.indices(neuron[mine, None] - s.start))
         dual = evaluate(graph, rows, Problem(arrays.asarray(lower[mine]), arrays.asarray(upper[mine]), known, relaxations, {}), weights)
         planes[mine] = to_numpy(dual.coefficients)
-        offsets[mine] = to_numpy(dual.offset + constant - (xp.abs(dual.offset) + xp.abs(constant)) * 2.0**-52 - error)
+        offsets[mine] = to_numpy(dual.offset + constant - (xp.abs(dual.offset) + xp.abs(constant)) * 2.0**-51 - error)
     return planes, offsets
