@@ -27,6 +27,11 @@ class Parameters:
             {n: function(m) for n, m in self.multipliers.items()},
         )
 
+    def replaced(self, other: Parameters, better: Array) -> Parameters:
+        """The same with the rows `better` (B, S) of `other`; both with arrays (B, S, size)."""
+        slopes = {n: Lines(*(_with_rows(a, b, better) for a, b in zip(s, other.slopes[n]))) for n, s in self.slopes.items()}
+        return Parameters(slopes, {p: _with_rows(m, other.multipliers[p], better) for p, m in self.multipliers.items()})
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -69,23 +74,23 @@ class _Adam:
     steps: int = 0
 
     def step(self, gradient: Array, size: Array | float) -> Array:
-        """The ascent step for a fresh array `gradient`, which is used up; `size` scales it."""
+        """The ascent step for a fresh array `gradient`, which is used up; `size` scales it.
+
+        The moments are kept as plain decaying sums; what turns them into means is one number.
+        """
         xp = namespace(gradient)
         self.steps += 1
-        square = gradient * gradient
         if self.first is None or self.second is None:
-            self.first, self.second = 0.1 * gradient, 0.001 * square
+            self.first, self.second = gradient + 0.0, gradient * gradient
+            self.second += 1e-24
         else:
             self.first *= 0.9
-            gradient *= 0.1
             self.first += gradient
+            gradient *= gradient
             self.second *= 0.999
-            square *= 0.001
-            self.second += square
-        root = xp.sqrt(self.second)
-        root += 1e-12
-        step = self.first / root
-        step *= size * ((1 - 0.999**self.steps) ** 0.5 / (1 - 0.9**self.steps))
+            self.second += gradient
+        step = self.first / xp.sqrt(self.second)
+        step *= size * (0.1 * ((1 - 0.999**self.steps) / 0.001) ** 0.5 / (1 - 0.9**self.steps))
         return step
 
 
@@ -166,14 +171,9 @@ class Ascent:
             if best is None or bool(xp.all(better)):
                 best, best_parameters = dual, current
             elif bool(xp.any(better)):
-                wide = better[..., None]
-                best = Dual(
-                    xp.where(better, dual.lower, best.lower),
-                    xp.where(wide, dual.coefficients, best.coefficients),
-                    xp.where(better, dual.offset, best.offset),
-                    {},
-                )
-                best_parameters = _select(better[..., None], current, best_parameters)
+                lower, coefficients, offset = (_with_rows(old, new, better) for old, new in zip(best[:3], dual[:3]))
+                best = Dual(lower, coefficients, offset, {})
+                best_parameters = best_parameters.replaced(current, better)
             if i == self.schedule.iterations or bool(xp.all(closed(best.lower))) or deadline():
                 return best._replace(q=dual.q), best_parameters
             scales = scales or {p: self._scale(dual, p) for p in multipliers}
@@ -268,8 +268,10 @@ class Ascent:
         return xp.mean(xp.abs(dual.q[user]), axis=-1, keepdims=True)
 
 
-def _select(mask: Array, new: Parameters, old: Parameters) -> Parameters:
-    xp = namespace(mask)
-    pick = lambda a, b: b if a is b else xp.where(mask, a, b)  # noqa: E731
-    slopes = {n: Lines(*(pick(a, b) for a, b in zip(s, old.slopes[n]))) for n, s in new.slopes.items()}
-    return Parameters(slopes, {p: pick(m, old.multipliers[p]) for p, m in new.multipliers.items()})
+def _with_rows(old: Array, new: Array, better: Array) -> Array:
+    """A copy of old (B, S, ...) with the rows `better` (B, S) of new: far cheaper than a masked choice."""
+    if old is new:
+        return old
+    joined = namespace(old).asarray(old, copy=True)
+    joined[better] = new[better]
+    return joined

@@ -7,157 +7,28 @@ that looks refuted is evaluated once more by the rigorous float64 rule, and only
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from verifier.arrays import Array, Arrays, to_numpy
+from verifier.arrays import to_numpy
 from verifier.attack.gradient import descend
 from verifier.attack.witness import Witness
 from verifier.bounds.ascent import Ascent, Parameters, Schedule, problem_of
-from verifier.bounds.batch import Neurons
-from verifier.bounds.dual import Dual, Interval, evaluate
-from verifier.bounds.intermediate import RootBounds
-from verifier.bounds.targets import Targets
-from verifier.graph.ir import Graph
-from verifier.operators.base import Elementwise, Lines
+from verifier.bounds.dual import Dual, evaluate
 from verifier.search.attack_rounds import AttackRounds
 from verifier.search.branching.lookahead import best_split
 from verifier.search.branching.scores import candidates
-from verifier.search.conjunction import refuted_together
 from verifier.search.frontier import Frontier
 from verifier.search.outcome import Context, Outcome, Progress
 from verifier.search.splits import Splits
-
-_CHUNK_NUMBERS = 3_000_000
-"""Numbers that one array of all nodes' coefficients may hold in a chunk of subproblems: near a core's cache for small
-networks, and a bound on the time between two looks at the clock for large ones."""
-
+from verifier.search.tree import Tree
 
 _SMALL = 256
 """Neurons up to which three times the candidates are tried: bounds are cheap there, and the scores a poor guide. On safenlp
 medical 2445: 45,000 subproblems with 24 candidates, not done after 115,000 with 8."""
 _POLISHED = 8
 """Points of a batch from which a few steps of gradient descent are tried."""
-
-
-@dataclass(frozen=True, eq=False)
-class Tree:
-    """What all subproblems of one root share. below, above: enclosures (T + n,) of pre-activations, then of the inputs.
-
-    loose: nonlinear node -> indices of the neurons unstable at the root, the ones whose slopes subproblems store.
-    lines: nonlinear node -> initial lines (1, 1, size) at the root, used for all others.
-    """
-
-    graph: Graph
-    neurons: Neurons
-    exact: Arrays
-    proposals: Arrays
-    root: RootBounds
-    targets: Targets
-    below: np.ndarray
-    above: np.ndarray
-    loose: Mapping[int, np.ndarray]
-    lines: Mapping[int, Lines]
-
-    @staticmethod
-    def of(
-        graph: Graph, exact: Arrays, proposals: Arrays, root: RootBounds, targets: Targets, lower: np.ndarray, upper: np.ndarray
-    ) -> Tree:
-        neurons = Neurons(graph)
-        below, above = (
-            np.concatenate([*(to_numpy(root.preactivations[p][side])[0] for p in graph.preactivations), box])
-            for side, box in ((0, lower), (1, upper))
-        )
-        loose, lines = {}, {}
-        for n in graph.nonlinear:
-            operator = graph.nodes[n].operator
-            if isinstance(operator, Elementwise):
-                low, high = (to_numpy(b) for b in root.preactivations[graph.nodes[n].inputs[0]])
-                loose[n] = np.flatnonzero(~operator.linear(low, high)[0])
-                lines[n] = operator.lines(low[:, None], high[:, None])
-        return Tree(graph, neurons, exact, proposals, root, targets, below, above, loose, lines)
-
-    @property
-    def chunk(self) -> int:
-        """Subproblems of one chunk."""
-        numbers = sum(node.size for node in self.graph.nodes) * self.targets.constant.shape[1]
-        return int(np.clip(_CHUNK_NUMBERS // numbers, 1, 128))
-
-    def start(self, which: np.ndarray, bound: np.ndarray, parameters: Parameters) -> Splits:
-        """One subproblem without splits for each disjunct of `which`, from slopes (B, R, size) found at the root."""
-        count, rows = len(which), self.targets.constant.shape[1]
-        parameters = parameters.map(lambda a: self.proposals.xp.broadcast_to(a, (count, rows, a.shape[-1])))
-        none = np.zeros((count, 0))
-        return Splits(
-            none.astype(np.int64),
-            none.astype(np.int8),
-            none,
-            np.zeros((count, rows, 0), np.float32),
-            self.packed(parameters),
-            which,
-            bound,
-            np.zeros(count, np.int64),
-            np.full(count, -1),
-            np.zeros(count),
-        )
-
-    def packed(self, parameters: Parameters) -> dict[int, np.ndarray]:
-        """Slopes (B, R, size) -> the stored ones."""
-        found = {}
-        for n, index in self.loose.items():
-            lines, convex = parameters.slopes[n], self._operator(n).convex
-            at = None if len(index) == lines.lower.shape[-1] else index
-            parts = [to_numpy(s if at is None else s[..., at]) for s in ((lines.lower,) if convex else (lines.lower, lines.upper))]
-            found[n] = np.stack(parts, axis=-1).astype(np.float16)
-        return found
-
-    def _operator(self, n: int) -> Elementwise:
-        operator = self.graph.nodes[n].operator
-        if not isinstance(operator, Elementwise):
-            raise TypeError(f"node {n} is not elementwise")
-        return operator
-
-    def enclosures(self, splits: Splits) -> tuple[np.ndarray, np.ndarray]:
-        """Flat enclosures (B, T + n), clamped by the splits, and made non-empty where they cross."""
-        return splits.clamp(self.below, self.above)
-
-    def parameters(self, splits: Splits, bounds: Mapping[int, Interval], arrays: Arrays) -> Parameters:
-        """Slopes and multipliers of the parent, (B, R, size), in `arrays`."""
-        batch, rows = len(splits), self.targets.constant.shape[1]
-        slopes = {}
-        for n, index in self.loose.items():
-            interval = bounds[self.graph.nodes[n].inputs[0]]
-            size = interval.lower.shape[-1]
-            both = []
-            for side, default in enumerate(self.lines[n]):
-                if side == 1 and self._operator(n).convex:
-                    # The chord of the clamped interval is the best upper line.
-                    chord = self._operator(n).lines(interval.lower[:, None], interval.upper[:, None]).upper
-                    both.append(arrays.xp.broadcast_to(chord, (batch, rows, size)))
-                    continue
-                full = np.repeat(np.repeat(default, batch, axis=0), rows, axis=1)
-                full[:, :, index] = splits.slopes[n][..., side]
-                both.append(arrays.asarray(full))
-            slopes[n] = Lines(*both)
-        dense = np.zeros((batch, rows, self.neurons.total + self.graph.input_size), np.float32)
-        at = np.arange(batch)[:, None, None], np.arange(rows)[None, :, None], splits.neuron[:, None, :]
-        np.add.at(dense, at, splits.multiplier * (splits.side != 0)[:, None, :])
-        return Parameters(slopes, {p: arrays.asarray(dense[:, :, s]) for p, s in self.neurons.slices.items() if splits.side.size})
-
-    def signs(self, splits: Splits, arrays: Arrays) -> dict[int, Array]:
-        """Which multipliers may move (see Ascent), for the pre-activations with a split in the batch."""
-        total = self.neurons.total
-        up, down = (
-            np.zeros((len(splits), total + self.graph.input_size), bool),
-            np.zeros((len(splits), total + self.graph.input_size), bool),
-        )
-        at = np.broadcast_to(np.arange(len(splits))[:, None], splits.neuron.shape)
-        for flags, side in ((up, 1), (down, -1)):
-            flags[at[splits.side == side], splits.neuron[splits.side == side]] = True
-        sign = np.where(up & down, 2, np.where(up, -1, np.where(down, 1, 0)))
-        return {p: arrays.asarray(sign[:, None, s]) for p, s in self.neurons.slices.items() if sign[:, s].any()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -270,7 +141,7 @@ def bound(tree: Tree, splits: Splits, schedule: Schedule, context: Context) -> B
         promising = ~empty
     refuted: np.ndarray = empty.copy()
     if promising.any():
-        refuted[promising] = accept(tree, splits.select(promising), low[promising], high[promising], parameters, promising)
+        refuted[promising] = tree.refuted(splits.select(promising), parameters, promising)
     improved = replace(
         splits,
         slopes=tree.packed(parameters),
@@ -278,28 +149,6 @@ def bound(tree: Tree, splits: Splits, schedule: Schedule, context: Context) -> B
         bound=np.maximum(splits.bound, bounds.max(axis=1)),
     )
     return Bounded(improved, bounds, dual, low, high, refuted)
-
-
-def accept(tree: Tree, splits: Splits, low: np.ndarray, high: np.ndarray, parameters: Parameters, pick: np.ndarray) -> np.ndarray:
-    """(B,) True where the rows are refuted by the rigorous rule, with the parameters of the batch's rows `pick`."""
-    bounds, planes, offsets = exact_rows(tree, splits, low, high, parameters, pick)
-    total = tree.neurons.total
-    return tree.targets.refuted(bounds, splits.disjunct) | refuted_together(low[:, total:], high[:, total:], planes, offsets)
-
-
-def exact_rows(
-    tree: Tree, splits: Splits, low: np.ndarray, high: np.ndarray, parameters: Parameters, pick: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rigorous row bounds (B, R), constants included, and the planes below the rows: a (B, R, n), c (B, R)."""
-    exact, total = tree.exact, tree.neurons.total
-    known = tree.neurons.split(exact.asarray(low[:, :total]), exact.asarray(high[:, :total]))
-    index = np.flatnonzero(pick)
-    chosen = parameters.map(lambda a: exact.asarray(a if a.shape[0] == 1 else a[tree.proposals.indices(index)]))
-    problem = problem_of(tree.graph.to(exact), exact.asarray(low[:, total:]), exact.asarray(high[:, total:]), known, chosen)
-    rows = tree.targets.rows(tree.graph, exact, splits.disjunct)
-    dual = evaluate(tree.graph.to(exact), rows, problem, tree.root.weights.to(exact))
-    bounds, offsets = (tree.targets.add_constant(to_numpy(a), splits.disjunct) for a in (dual.lower, dual.offset))
-    return bounds, to_numpy(dual.coefficients), offsets
 
 
 def _gathered(tree: Tree, splits: Splits, parameters: Parameters) -> np.ndarray:

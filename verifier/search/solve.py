@@ -10,6 +10,7 @@ from verifier.arrays import Arrays, cuda_devices, numpy_arrays, to_numpy, torch_
 from verifier.bounds.ascent import Parameters, Schedule, initial_parameters
 from verifier.bounds.batch import Neurons
 from verifier.bounds.intermediate import root_bounds, unstable
+from verifier.bounds.reduction import Reduction, reduce_graph
 from verifier.config import Settings
 from verifier.parallel import Workers
 from verifier.search import input_split, neuron_split
@@ -19,6 +20,7 @@ from verifier.search.events import Event
 from verifier.search.outcome import Context, Outcome, Progress
 from verifier.search.plan import Plan, make_plan
 from verifier.search.query import Query
+from verifier.search.tree import Tree
 
 _LOOK_AHEAD_INPUTS = 6
 """Inputs of a box whose halves are bounded before one is chosen. On ACAS Xu 4_9 prop_1: 1,100 boxes instead of over 20,000."""
@@ -135,7 +137,10 @@ def _one_tree(
         loose = tuple(int(to_numpy(unstable(query.graph, p, root.preactivations[p])).sum()) for p in query.graph.preactivations)
         if context.out_of_time():
             return Outcome(False, None, 0, -np.inf, 0.0), loose
-        tree = neuron_split.Tree.of(query.graph, exact, fast, root, query.targets, lower, upper)
+        reduced = Reduction.none(query.graph)
+        if schedule.iterations:  # a single pass at the root would not pay for it
+            reduced = reduce_graph(query.graph, root.preactivations, lower, upper, fast, context.workers)
+        tree = Tree.of(query.graph, reduced, exact, fast, root, query.targets, lower, upper)
         splits = tree.start(group, np.full(len(group), -np.inf), _initial(tree, fast))
         step = neuron_split.advance(tree, splits, schedule, tried, context)
         context.report(Event("R", context.clock(), open=len(step.open), unstable=sum(loose), lower_bound=step.lowest))
@@ -149,6 +154,6 @@ def _one_tree(
     return neuron_split.search(tree, step.open, context, plan.batch, schedule, candidates, attack), loose
 
 
-def _initial(tree: neuron_split.Tree, arrays: Arrays) -> Parameters:
+def _initial(tree: Tree, arrays: Arrays) -> Parameters:
     below, above = (arrays.asarray(flat[None, : tree.neurons.total]) for flat in (tree.below, tree.above))
     return initial_parameters(tree.graph.to(arrays), tree.graph.output, tree.neurons.split(below, above))

@@ -1,0 +1,235 @@
+"""What all subproblems of one box share: the graph to bound them in, the root's enclosures, and how their dual variables
+are stored.
+
+Subproblems are bounded in the reduced graph (bounds/reduction.py), and their splits are numbered by its neurons; only a
+bound that has to be rigorous is evaluated on the network itself, with the same slopes and multipliers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from verifier.arrays import Array, Arrays, to_numpy
+from verifier.bounds.ascent import Parameters, problem_of
+from verifier.bounds.batch import Neurons
+from verifier.bounds.dual import Interval, evaluate
+from verifier.bounds.intermediate import RootBounds
+from verifier.bounds.reduction import Reduction
+from verifier.bounds.targets import Targets
+from verifier.graph.ir import Graph
+from verifier.operators.base import Elementwise, Lines
+from verifier.search.conjunction import refuted_together
+from verifier.search.splits import Splits
+
+_CHUNK_NUMBERS = 3_000_000
+"""Numbers that one array of all nodes' coefficients may hold in a chunk of subproblems: near a core's cache for small
+networks, and a bound on the time between two looks at the clock for large ones."""
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """The network itself, for rigorous bounds: its neurons' numbering, their and the inputs' enclosures (T + n,) at the
+    root, the initial lines (1, 1, size) of its nonlinear nodes, and kept (T' + n,), the number here of every number of the tree."""
+
+    neurons: Neurons
+    kept: np.ndarray
+    below: np.ndarray
+    above: np.ndarray
+    lines: Mapping[int, Lines]
+
+
+@dataclass(frozen=True, eq=False)
+class Tree:
+    """graph: the reduced graph; neurons: the numbering of its T' neurons, below, above (T' + n,) their enclosures at the
+    root, then those of the inputs. loose: nonlinear node -> indices of the neurons whose slopes subproblems store.
+    lines: nonlinear node -> initial lines (1, 1, size) at the root, used for all others.
+    """
+
+    network: Network
+    reduction: Reduction
+    neurons: Neurons
+    exact: Arrays
+    proposals: Arrays
+    root: RootBounds
+    targets: Targets
+    below: np.ndarray
+    above: np.ndarray
+    loose: Mapping[int, np.ndarray]
+    lines: Mapping[int, Lines]
+
+    @staticmethod
+    def of(
+        original: Graph,
+        reduction: Reduction,
+        exact: Arrays,
+        proposals: Arrays,
+        root: RootBounds,
+        targets: Targets,
+        lower: np.ndarray,
+        upper: np.ndarray,
+    ) -> Tree:
+        neurons, full_neurons = Neurons(reduction.graph), Neurons(original)
+        full_below, full_above = (
+            np.concatenate([*(to_numpy(root.preactivations[p][side])[0] for p in original.preactivations), box])
+            for side, box in ((0, lower), (1, upper))
+        )
+        kept = np.concatenate([reduction.neurons, full_neurons.total + np.arange(len(lower))])
+        below, above = full_below[kept], full_above[kept]
+        lines, loose = _root_lines(neurons, below, above), {}
+        for n in lines:
+            s = neurons.slices[reduction.graph.nodes[n].inputs[0]]
+            low, high = below[s], above[s]
+            loose[n] = np.flatnonzero(~_elementwise(reduction.graph, n).linear(low, high))
+        full = Network(full_neurons, kept, full_below, full_above, _root_lines(full_neurons, full_below, full_above))
+        return Tree(full, reduction, neurons, exact, proposals, root, targets, below, above, loose, lines)
+
+    @property
+    def graph(self) -> Graph:
+        return self.reduction.graph
+
+    @property
+    def chunk(self) -> int:
+        """Subproblems of one chunk."""
+        numbers = sum(node.size for node in self.graph.nodes) * self.targets.constant.shape[1]
+        return int(np.clip(_CHUNK_NUMBERS // numbers, 1, 128))
+
+    def start(self, which: np.ndarray, bound: np.ndarray, parameters: Parameters) -> Splits:
+        """One subproblem without splits for each disjunct of `which`, from slopes (B, R, size) found at the root."""
+        count, rows = len(which), self.targets.constant.shape[1]
+        parameters = parameters.map(lambda a: self.proposals.xp.broadcast_to(a, (count, rows, a.shape[-1])))
+        none = np.zeros((count, 0))
+        return Splits(
+            none.astype(np.int64),
+            none.astype(np.int8),
+            none,
+            np.zeros((count, rows, 0), np.float32),
+            self.packed(parameters),
+            which,
+            bound,
+            np.zeros(count, np.int64),
+            np.full(count, -1),
+            np.zeros(count),
+        )
+
+    def packed(self, parameters: Parameters) -> dict[int, np.ndarray]:
+        """Slopes (B, R, size) -> the stored ones."""
+        found = {}
+        for n, index in self.loose.items():
+            lines, convex = parameters.slopes[n], _elementwise(self.graph, n).convex
+            at = None if len(index) == lines.lower.shape[-1] else index
+            parts = [to_numpy(s if at is None else s[..., at]) for s in ((lines.lower,) if convex else (lines.lower, lines.upper))]
+            found[n] = np.stack(parts, axis=-1).astype(np.float16)
+        return found
+
+    def enclosures(self, splits: Splits) -> tuple[np.ndarray, np.ndarray]:
+        """Flat enclosures (B, T + n), clamped by the splits, and made non-empty where they cross."""
+        return splits.clamp(self.below, self.above)
+
+    def parameters(self, splits: Splits, bounds: Mapping[int, Interval], arrays: Arrays) -> Parameters:
+        """Slopes and multipliers of the parent, (B, R, size), in `arrays`."""
+        batch, rows = len(splits), self.targets.constant.shape[1]
+        slopes = {}
+        for n, index in self.loose.items():
+            interval = bounds[self.graph.nodes[n].inputs[0]]
+            size = interval.lower.shape[-1]
+            both = []
+            for side, default in enumerate(self.lines[n]):
+                if side == 1 and _elementwise(self.graph, n).convex:
+                    # The chord of the clamped interval is the best upper line.
+                    chord = _elementwise(self.graph, n).lines(interval.lower[:, None], interval.upper[:, None]).upper
+                    both.append(arrays.xp.broadcast_to(chord, (batch, rows, size)))
+                    continue
+                full = np.repeat(np.repeat(default, batch, axis=0), rows, axis=1)
+                full[:, :, index] = splits.slopes[n][..., side]
+                both.append(arrays.asarray(full))
+            slopes[n] = Lines(*both)
+        dense = np.zeros((batch, rows, self.neurons.total + self.graph.input_size), np.float32)
+        at = np.arange(batch)[:, None, None], np.arange(rows)[None, :, None], splits.neuron[:, None, :]
+        np.add.at(dense, at, splits.multiplier * (splits.side != 0)[:, None, :])
+        return Parameters(slopes, {p: arrays.asarray(dense[:, :, s]) for p, s in self.neurons.slices.items() if splits.side.size})
+
+    def signs(self, splits: Splits, arrays: Arrays) -> dict[int, Array]:
+        """Which multipliers may move (see Ascent), for the pre-activations with a split in the batch."""
+        total = self.neurons.total
+        up, down = (
+            np.zeros((len(splits), total + self.graph.input_size), bool),
+            np.zeros((len(splits), total + self.graph.input_size), bool),
+        )
+        at = np.broadcast_to(np.arange(len(splits))[:, None], splits.neuron.shape)
+        for flags, side in ((up, 1), (down, -1)):
+            flags[at[splits.side == side], splits.neuron[splits.side == side]] = True
+        sign = np.where(up & down, 2, np.where(up, -1, np.where(down, 1, 0)))
+        return {p: arrays.asarray(sign[:, None, s]) for p, s in self.neurons.slices.items() if sign[:, s].any()}
+
+    def exact_rows(self, splits: Splits, parameters: Parameters, pick: np.ndarray) -> ExactRows:
+        """Rigorous bounds of subproblems from the dual variables of the batch's rows `pick` in the reduced graph."""
+        exact, neurons = self.exact, self.network.neurons
+        graph, total = neurons.graph.to(exact), neurons.total
+        low, high = replace(splits, neuron=self.network.kept[splits.neuron]).clamp(self.network.below, self.network.above)
+        high = np.maximum(low, high)
+        known = neurons.split(exact.asarray(low[:, :total]), exact.asarray(high[:, :total]))
+        chosen = self._on_network(parameters, known, self.proposals.indices(np.flatnonzero(pick)))
+        lower, upper = low[:, total:], high[:, total:]
+        problem = problem_of(graph, exact.asarray(lower), exact.asarray(upper), known, chosen)
+        dual = evaluate(graph, self.targets.rows(graph, exact, splits.disjunct), problem, self.root.weights.to(exact))
+        bounds, offsets = (self.targets.add_constant(to_numpy(a), splits.disjunct) for a in (dual.lower, dual.offset))
+        return ExactRows(bounds, to_numpy(dual.coefficients), offsets, lower, upper)
+
+    def _on_network(self, parameters: Parameters, known: Mapping[int, Interval], pick: Array) -> Parameters:
+        """Dual variables (B, R, size) of the reduced graph on the network's nodes; stable neurons have the lines of the root."""
+        exact, nodes = self.exact, self.network.neurons.graph.nodes
+        shape = (pick.shape[0], self.targets.constant.shape[1])
+
+        def placed(values: Array, index: np.ndarray, default: Array) -> Array:
+            full = exact.xp.asarray(exact.xp.broadcast_to(exact.asarray(default), (*shape, default.shape[-1])), copy=True)
+            full[..., exact.indices(index)] = exact.asarray(values if values.shape[0] == 1 else values[pick])
+            return full
+
+        slopes, multipliers = {}, {}
+        for m, (n, index) in self.reduction.nodes.items():
+            operator, found, p = _elementwise(self.network.neurons.graph, n), parameters.slopes[m], nodes[n].inputs[0]
+            low, high = known[p].lower[:, None], known[p].upper[:, None]
+            lower, upper = self.network.lines[n]
+            slopes[n] = Lines(
+                placed(found.lower, index, lower), operator.lines(low, high).upper if operator.convex else placed(found.upper, index, upper)
+            )
+            reduced = self.graph.nodes[m].inputs[0]
+            if reduced in parameters.multipliers:
+                multipliers[p] = placed(parameters.multipliers[reduced], index, np.zeros((1, 1, nodes[p].size)))
+        stable = {n: lines for n, lines in self.network.lines.items() if n not in slopes}
+        return Parameters({**slopes, **{n: Lines(*map(exact.asarray, lines)) for n, lines in stable.items()}}, multipliers)
+
+    def refuted(self, splits: Splits, parameters: Parameters, pick: np.ndarray) -> np.ndarray:
+        """(B,) True where the rows are refuted by the rigorous rule."""
+        rows = self.exact_rows(splits, parameters, pick)
+        together = refuted_together(rows.lower, rows.upper, rows.planes, rows.offsets)
+        return self.targets.refuted(rows.bounds, splits.disjunct) | together
+
+
+class ExactRows(NamedTuple):
+    """Rigorous row bounds (B, R), constants included; the planes below the rows, (B, R, n) and (B, R); the boxes (B, n)."""
+
+    bounds: np.ndarray
+    planes: np.ndarray
+    offsets: np.ndarray
+    lower: np.ndarray
+    upper: np.ndarray
+
+
+def _root_lines(neurons: Neurons, below: np.ndarray, above: np.ndarray) -> dict[int, Lines]:
+    lines = {}
+    for n in neurons.graph.nonlinear:
+        s = neurons.slices[neurons.graph.nodes[n].inputs[0]]
+        lines[n] = _elementwise(neurons.graph, n).lines(below[None, None, s], above[None, None, s])
+    return lines
+
+
+def _elementwise(graph: Graph, n: int) -> Elementwise:
+    operator = graph.nodes[n].operator
+    if not isinstance(operator, Elementwise):
+        raise TypeError(f"node {n} is not elementwise")
+    return operator
