@@ -1,4 +1,4 @@
-"""Trains the networks of this folder and writes their properties: `python specs/train.py --mnist mnist_5k.csv.gz [NETWORK...]`.
+"""Trains the networks of this folder, writes their properties and samples: `python specs/train.py --mnist mnist_5k.csv.gz [NETWORK...]`.
 
 Inputs: 5,000 MNIST digits (README.md says where they come from) and flights that this script simulates. Seeds are fixed; the same
 versions of torch and numpy on the same kind of processor give the same files. With other versions the weights differ, and the
@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 HERE = Path(__file__).resolve().parent
@@ -333,11 +334,35 @@ def file_name(network: str, prop: Robust | Patch | Region) -> str:
     return f"{network}_sample{prop.sample}_{change}.vnnlib"
 
 
+SAMPLES = 16
+"""Held-out digits that the templates are about."""
+
+
+def write_samples(mnist: Path) -> None:
+    """data/digits7.csv, label first and exact decimals; data/digits14.npz; data/digit9.png, a digit of 14 x 14 pixels in 8 bits."""
+    for side, write in ((7, _csv), (14, _npz)):
+        digit = digits(mnist, side)
+        chosen = slice(digit.held_out, digit.held_out + SAMPLES)
+        write(digit.x[chosen].numpy(), digit.y[chosen].numpy())
+
+
+def _csv(images: np.ndarray, labels: np.ndarray) -> None:
+    rows = [",".join([str(label), *map(decimal, image.ravel())]) for image, label in zip(images, labels)]
+    header = ",".join(["label", *(f"pixel{i}" for i in range(images[0].size))])
+    (HERE / "data" / "digits7.csv").write_text("\n".join([header, *rows, ""]), encoding="ascii")
+
+
+def _npz(images: np.ndarray, labels: np.ndarray) -> None:
+    np.savez_compressed(HERE / "data" / "digits14.npz", inputs=images, labels=labels)
+    Image.fromarray((images[9, 0] * 256).astype(np.uint8)).save(HERE / "data" / "digit9.png")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Train the networks of this folder and write their properties.")
     parser.add_argument("--mnist", type=Path, required=True, help="mnist_5k.csv.gz, see README.md")
     parser.add_argument("networks", nargs="*", choices=[[], *RECIPES], help="which ones; all if none is named")
     arguments = parser.parse_args()
+    write_samples(arguments.mnist)
     torch.set_num_threads(2)
     torch.use_deterministic_algorithms(True)
     for name in arguments.networks or RECIPES:

@@ -11,7 +11,6 @@ Each part of the verifier takes its own section. Every value knows where it was 
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from math import isfinite
@@ -19,6 +18,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
+from verifier.documents import compose, nearest, place
 from verifier.errors import ConfigurationError, Location
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def _check(option: str, value: Any, location: Location | None) -> None:
         expected = {"str": "a word", "int": "a whole number"}.get(spec["types"][0].__name__, "a number")
         raise ConfigurationError(f"{option} must be {expected}, not {value!r}", code="V303", location=location, hint=spec["help"])
     if spec["choices"] and value not in spec["choices"]:
-        hint = f"one of {', '.join(spec['choices'])}{_nearest(value, spec['choices'])}"
+        hint = f"one of {', '.join(spec['choices'])}{nearest(value, spec['choices'])}"
         raise ConfigurationError(f"{option} is {value!r}", code="V304", location=location, hint=hint)
     if spec["least"] is not None and not (value >= spec["least"] and isfinite(value)):
         hint = f"it must be at least {spec['least']} and finite ({spec['help']})"
@@ -128,20 +128,7 @@ def _check(option: str, value: Any, location: Location | None) -> None:
 
 
 def _read(path: Path) -> dict[str, tuple[Any, Location]]:
-    import yaml
-
-    try:
-        root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-    except OSError as error:
-        raise ConfigurationError(f"cannot read the configuration: {error.strerror}", code="V305", location=Location(str(path))) from error
-    except UnicodeDecodeError as error:
-        raise ConfigurationError("the configuration is not UTF-8 text", code="V305", location=Location(str(path))) from error
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        location = Location(str(path), mark.line + 1, mark.column + 1) if mark else Location(str(path))
-        raise ConfigurationError(f"not valid YAML: {error.problem}", code="V305", location=location) from error
-    except yaml.YAMLError as error:
-        raise ConfigurationError(f"not valid YAML: {error}", code="V305", location=Location(str(path))) from error
+    root = compose(path, "configuration", ConfigurationError, "V305")
     found: dict[str, tuple[Any, Location]] = {}
     for section, node, location in _entries(root, path, "the file"):
         if section not in _SECTIONS:
@@ -162,9 +149,9 @@ def _entries(node: yaml.Node | None, path: Path, what: str) -> list[tuple[str, y
     if node is None or (isinstance(node, yaml.ScalarNode) and node.value in ("", "null", "~")):
         return []
     if not isinstance(node, yaml.MappingNode):
-        at = Location(str(path), node.start_mark.line + 1, node.start_mark.column + 1)
+        at = place(node, str(path))
         raise ConfigurationError(f"{what} must be a mapping of names to values", code="V302", location=at)
-    return [(str(key.value), value, Location(str(path), key.start_mark.line + 1, key.start_mark.column + 1)) for key, value in node.value]
+    return [(str(key.value), value, place(key, str(path))) for key, value in node.value]
 
 
 def _scalar(node: yaml.Node, option: str, location: Location) -> Any:
@@ -179,10 +166,5 @@ def _scalar(node: yaml.Node, option: str, location: Location) -> Any:
 
 
 def _unknown(name: str, known: list[str], what: str, location: Location | None) -> ConfigurationError:
-    hint = f"known: {', '.join(known)}" + _nearest(name, known)
+    hint = f"known: {', '.join(known)}" + nearest(name, known)
     return ConfigurationError(f"unknown {what}: {name!r}", code="V301", location=location, hint=hint)
-
-
-def _nearest(name: str, known: list[str] | tuple[str, ...]) -> str:
-    near = difflib.get_close_matches(name, known, 1, 0.5)
-    return f"; did you mean {near[0]!r}?" if near else ""

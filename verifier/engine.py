@@ -30,10 +30,8 @@ if TYPE_CHECKING:
 
 @dataclass(eq=False)
 class Run:
-    """The state of one call: files, settings, clock, and what is collected on the way."""
+    """The state of one call: settings, clock, and what is collected on the way."""
 
-    networks: Networks
-    query: Path
     settings: Settings
     listener: Listener | None
     stop: Callable[[], bool]
@@ -71,25 +69,29 @@ def verify(
     Raises UsageError, ModelError, PropertyError, SelfCheckError or ConfigurationError; a refused input is never a verdict.
     """
     networks = {name: Path(path) for name, path in network.items()} if isinstance(network, Mapping) else Path(network)
+    return decide(lambda: read(networks, Path(query)), settings, listener, stop)
+
+
+def decide(
+    load: Callable[[], Problem], settings: Settings, listener: Listener | None = None, stop: Callable[[], bool] | None = None
+) -> Verdict:
+    """`verify` for a problem that `load` gives; the clock runs while it does."""
     with Workers(available_cores()) as workers:
-        return _verify(Run(networks, Path(query), settings, listener, stop or (lambda: False), workers))
-
-
-def _verify(run: Run) -> Verdict:
-    with run.phase("read"):
-        problem = read(run.networks, run.query)
-        run.warnings += problem.warnings
-    verdict = _decide(run, problem)
-    run.report(
-        Event(
-            "*",
-            run.clock(),
-            lower_bound=verdict.lower_bound,
-            nodes=verdict.statistics.subproblems,
-            proved=1.0 if verdict.status is Status.UNSAT else 0.0,
-            message=verdict.status.value,
+        run = Run(settings, listener, stop or (lambda: False), workers)
+        with run.phase("read"):
+            problem = load()
+            run.warnings += problem.warnings
+        verdict = _decide(run, problem)
+        run.report(
+            Event(
+                "*",
+                run.clock(),
+                lower_bound=verdict.lower_bound,
+                nodes=verdict.statistics.subproblems,
+                proved=1.0 if verdict.status is Status.UNSAT else 0.0,
+                message=verdict.status.value,
+            )
         )
-    )
     return verdict
 
 
@@ -109,7 +111,22 @@ def _decide(run: Run, problem: Problem) -> Verdict:
             witness = gate.confirm(0.5 * prop.disjuncts[i].lower + 0.5 * prop.disjuncts[i].upper, i)
             if witness is not None:
                 return _verdict(run, problem, Status.SAT, Reason.VACUOUS, witness=witness)
+    witness = _at_centre(problem, gate, live)
+    if witness is not None:
+        said = "The centre of the input region, which the property is about, violates it already."
+        return _verdict(run, problem, Status.SAT, Reason.COUNTEREXAMPLE, witness=witness, explanation=(said,))
     return _search(run, problem, live)
+
+
+def _at_centre(problem: Problem, gate: Gate, live: Sequence[int]) -> Witness | None:
+    """A counterexample at the property's centre, moved to the nearest floats of the region."""
+    if problem.prop.centre is None:
+        return None
+    lower, upper = problem.prop.disjuncts[live[0]].inner(problem.dtype)
+    x, y = problem.replay.run(np.clip(problem.prop.centre.astype(problem.dtype), lower, upper)[None])
+    met = (i for i in live if np.isfinite(y).all() and all(row.holds(x[0], y[0]) for row in problem.prop.disjuncts[i].rows))
+    which = next(met, None)
+    return None if which is None else gate.confirm(x[0], which)
 
 
 def _search(run: Run, problem: Problem, live: Sequence[int]) -> Verdict:
@@ -151,7 +168,7 @@ def _verdict(
     disjuncts = tuple(
         DisjunctResult(
             i,
-            d.line,
+            d.line or None,
             Status.UNSAT if status is Status.UNSAT else Status.SAT if witness is not None and witness.disjunct == i else Status.UNKNOWN,
             method="empty input set" if d.empty else method,
         )
@@ -223,7 +240,7 @@ def _provenance(run: Run, problem: Problem, solved: Solved | None) -> Provenance
     device = "none" if solved is None else solved.plan.device
     return Provenance(
         network,
-        FileRecord(str(run.query), problem.prop.sha256),
+        FileRecord(problem.prop.source, problem.prop.sha256, problem.prop.part),
         versions,
         device,
         "float64",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,8 +17,11 @@ from verifier.property.tokens import speaks_version_2
 from verifier.verdict import Assignment, FileRecord
 
 if TYPE_CHECKING:
+    from verifier.graph.combine import Joint
     from verifier.graph.ir import Graph
+    from verifier.graph.onnx_reader import Model
     from verifier.property.disjuncts import Property
+    from verifier.property.templates import reader as templates
 
 Networks = Path | Mapping[str, Path]
 """The only network of a query, or files by the name that the query gives to the network."""
@@ -45,6 +48,42 @@ def read(networks: Networks, query: Path) -> Problem:
     return _read_joint(networks, query) if speaks_version_2(query) else _read_single(networks, query)
 
 
+def of_models(models: Sequence[Model], prop: Property) -> Problem:
+    """A property that a template made about `models`, of which each network with a file of its own has one, in order."""
+    if prop.declarations is None:
+        return _single(models[0], prop)
+    from verifier.graph import combine
+
+    joint = combine.of_models(prop.declarations, dict(zip(prop.declarations.needed, models)))
+    return _joint(joint, prop, [])
+
+
+def of_query(models: Sequence[Model], query: templates.Query) -> Problem:
+    """One query of a template about models that are there already."""
+    from verifier.property.templates.region import Interface
+
+    return of_models(models, query.build([Interface(m.input_shapes, m.output_shapes) for m in models]))
+
+
+def models_of(template: templates.Template, networks: Networks | None = None) -> list[Model]:
+    """The models that a template is about, in its order. networks: in place of those that it names.
+
+    Raises UsageError where the template names none or `networks` are others than it needs, ModelError as `onnx_reader.read`.
+    """
+    location, names = Location(template.origin.source), template.names
+    if networks is None and not template.networks:
+        raise UsageError("the template names no network", location=location, hint="add the key network, or give --network")
+    if networks is None:
+        return [onnx_reader.read(path) for path in template.networks]
+    given = {names[0]: networks} if isinstance(networks, Path) else networks
+    if len(names) == 1 and len(given) == 1:
+        return [onnx_reader.read(path) for path in given.values()]
+    if set(given) != set(names):
+        hint = f"give {' '.join(f'--network {name}=FILE' for name in names)}"
+        raise UsageError(f"the template is about {len(names)} network(s)", code="V003", location=location, hint=hint)
+    return [onnx_reader.read(given[name]) for name in names]
+
+
 def _read_single(networks: Networks, query: Path) -> Problem:
     if not isinstance(networks, Path) and len(networks) != 1:
         message = f"{len(networks)} networks for a query in VNN-LIB 1, which speaks of one"
@@ -55,8 +94,13 @@ def _read_single(networks: Networks, query: Path) -> Problem:
         if declared != found:
             raise PropertyError(f"the query declares {declared} {what} variables, but the network has {found}", code="V210",
                                 location=Location(str(query)), hint="is this the query for this network? Tensors are flattened in C order")
+    return _single(model, prop, str(path))
+
+
+def _single(model: Model, prop: Property, path: str | None = None) -> Problem:
+    """path: the name of the network's file in the verdict, if not that of the model."""
     replay = Replay(model)
-    files = (FileRecord(str(path), model.sha256),)
+    files = (FileRecord(path or model.file, model.sha256),)
 
     def check(lower: np.ndarray, upper: np.ndarray, seed: int) -> object:
         return self_check(model, replay, lower, upper, seed)
@@ -73,13 +117,20 @@ def _read_joint(networks: Networks, query: Path) -> Problem:
     if prop.declarations is None:
         raise InternalError("a VNN-LIB 2 query without declarations")
     joint = combine.load(prop.declarations, networks)
-    replay = combine.JointReplay(joint)
-    warnings = [*prop.warnings, *joint.warnings]
+    warnings = []
     types = sorted({v.dtype for v in prop.declarations.variables if "float" in v.dtype} - set(ELEMENT_TYPES))
     if types:
         warnings.append(f"type {' and '.join(types)}: sat is confirmed in the network's own arithmetic, unsat is proved over the reals")
+    return _joint(joint, prop, warnings)
+
+
+def _joint(joint: Joint, prop: Property, warnings: list[str]) -> Problem:
+    from verifier.graph.combine import JointReplay
+
+    replay = JointReplay(joint)
     files = tuple(FileRecord(model.file, model.sha256, name) for name, model in joint.files.items())
-    return Problem(joint.graph, prop, _narrowest(joint.input_dtypes), replay, replay.check, files, tuple(warnings))
+    return Problem(joint.graph, prop, _narrowest(joint.input_dtypes), replay, replay.check, files,
+                   (*prop.warnings, *joint.warnings, *warnings))
 
 
 def _narrowest(dtypes: tuple[str, ...]) -> np.dtype:

@@ -149,7 +149,10 @@ class Statistics:
 
 @dataclass(frozen=True)
 class FileRecord:
-    """A file that was read, by the digest of its bytes as they are on disk. `name`: what the query calls it, or empty."""
+    """A file that was read, by the digest of its bytes as they are on disk.
+
+    `name`: what the query calls a network, or which of the queries of a template it is; else empty.
+    """
 
     path: str
     sha256: str
@@ -161,7 +164,8 @@ class Provenance:
     """What has to be the same for the run to be repeated.
 
     `versions` of the verifier, python and the libraries in use; `semantics` "real": the network as a function over the reals.
-    `settings`: option -> (value, where it was set); `further`: the networks after the first; `language`: the query's version of VNN-LIB.
+    `settings`: option -> (value, where it was set); `further`: the networks after the first; `language`: the query's version of VNN-LIB, or
+    "template".
     """
 
     network: FileRecord

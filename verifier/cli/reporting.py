@@ -76,6 +76,6 @@ class Reporting:
             if self.targets:
                 from verifier.report.records import of_error
 
-                networks = network.values() if isinstance(network, dict) else [network]
+                networks = [network] if isinstance(network, Path) else network.values() if isinstance(network, dict) else ()
                 self.write([of_error(error, ", ".join(map(str, networks)), str(query), time.monotonic() - start)])
             raise

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import re
 import sys
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import click
 
+from verifier.cli import templates
 from verifier.cli.exit_codes import INTERRUPTED, exit_code
 from verifier.cli.reporting import BASELINE_HELP, REPORT_HELP, UNDECIDED_HELP, Reporting
 from verifier.cli.signals import StopRequest
@@ -18,13 +21,14 @@ from verifier.errors import Location, UsageError
 
 if TYPE_CHECKING:
     from verifier.config import Settings
+    from verifier.search.events import Listener
     from verifier.verdict import Verdict
 
 _NAMED = re.compile(r"([A-Za-z][A-Za-z0-9_]*)=(.+)")
 
 
 @click.command(short_help="Decide whether a network has a property.")
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="MODEL.onnx QUERY.vnnlib")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="MODEL.onnx QUERY.vnnlib | TEMPLATE.yaml")
 @click.option(
     "--network",
     "networks",
@@ -74,9 +78,11 @@ def command(
     \b
     verifier verify MODEL.onnx QUERY.vnnlib
     verifier verify QUERY.vnnlib --network [NAME=]MODEL.onnx ...
+    verifier verify TEMPLATE.yaml [--network [NAME=]MODEL.onnx ...]
 
     The verdict goes to stdout: sat (violated, followed by a counterexample), unsat (holds), unknown or timeout (timed-out for
-    VNN-LIB 2). Everything else goes to stderr.
+    VNN-LIB 2). A template with several queries gets one line a query: verdict, seconds, and which one. Everything else goes to
+    stderr; --timeout is for one query, the exit code that of the worst.
 
     \b
     Exit codes: 0 holds, 1 violated, 2 refused, 3 undecided,
@@ -89,19 +95,31 @@ def command(
     if tensors_path is not None and tensors_path.exists() and not tensors_path.is_dir():
         raise UsageError("this is not a folder", code="V002", location=Location(str(tensors_path)))
     reporting = Reporting.of(reports, undecided, baseline)
-    with reporting.errors(network, query):
-        verdict = _decide(network, query, settings, events_path, quiet)
-    _report(verdict, json_path, tensors_path, quiet, verbose)
-    code = reporting.finish(verdict, exit_code(verdict))
+    with reporting.errors(network or (), query):
+        opened = templates.Opened.read(query, network) if query.suffix in templates.SUFFIXES else None
+        if opened is not None and len(opened.template.queries) > 1:
+            if tensors_path is not None:
+                raise UsageError("--serialise-assignments is for one query", hint="the JSON document has all counterexamples")
+            with _watched(events_path, False) as (listener, stop):
+                records, complete = templates.decide_all(opened, settings, listener, stop, quiet)
+            code = templates.finish(records, complete, json_path, reporting)
+        else:
+            decide = _engine(network, query) if opened is None else partial(opened.decide, opened.template.queries[0])
+            with _watched(events_path, not quiet) as (listener, stop):
+                verdict = decide(settings, listener, stop)
+            _report(verdict, json_path, tensors_path, quiet, verbose)
+            code = reporting.finish(verdict, exit_code(verdict))
     return 0 if exit_zero and code != INTERRUPTED else code
 
 
-def _inputs(files: tuple[Path, ...], networks: tuple[str, ...]) -> tuple[Path | dict[str, Path], Path]:
-    """Network, or networks by name, and query, from either form of the command line."""
+def _inputs(files: tuple[Path, ...], networks: tuple[str, ...]) -> tuple[Path | dict[str, Path] | None, Path]:
+    """Network, or networks by name, and query, from any form of the command line. None: a template may name them."""
     if networks and len(files) != 1:
         raise UsageError("with --network the only argument is the query", hint="verifier verify QUERY.vnnlib --network MODEL.onnx")
     if networks:
         return _networks(networks), files[0]
+    if len(files) == 1 and files[0].suffix in templates.SUFFIXES:
+        return None, files[0]
     if len(files) != 2:
         raise UsageError(f"expected a model and a query, got {len(files)} file(s)", hint="verifier verify MODEL.onnx QUERY.vnnlib")
     if ".vnnlib" in files[0].suffixes and ".onnx" in files[1].suffixes:
@@ -138,22 +156,33 @@ def _check_writable(path: Path | None) -> None:
         check_writable(path)
 
 
-def _decide(network: Path | dict[str, Path], query: Path, settings: Settings, events_path: Path | None, quiet: bool) -> Verdict:
+Decide = Callable[["Settings", "Listener | None", Callable[[], bool]], "Verdict"]
+
+
+def _engine(network: Path | dict[str, Path] | None, query: Path) -> Decide:
+    def decide(settings: Settings, listener: Listener | None, stop: Callable[[], bool]) -> Verdict:
+        from verifier.engine import verify  # takes a while: a signal may arrive meanwhile
+
+        return verify(cast("Path | dict[str, Path]", network), query, settings, listener=listener, stop=stop)
+
+    return decide
+
+
+@contextmanager
+def _watched(events_path: Path | None, table: bool) -> Iterator[tuple[Listener | None, Callable[[], bool]]]:
+    """What hears of progress, and whether the user wants the run to stop."""
     from verifier.report.progress import JsonLines, Table, broadcast
-    from verifier.search.events import Listener
 
     listeners: list[Listener] = []
     with ExitStack() as stack:
         stop = stack.enter_context(StopRequest())
-        from verifier.engine import verify  # takes a while: a signal may arrive meanwhile
-
         if events_path is not None:
             listeners.append(JsonLines(stack.enter_context(_opened(events_path))))
-        if not quiet:
-            table = Table(sys.stderr)
-            stack.callback(table.close)
-            listeners.append(table)
-        return verify(network, query, settings, listener=broadcast(listeners), stop=stop.requested)
+        if table:
+            shown = Table(sys.stderr)
+            stack.callback(shown.close)
+            listeners.append(shown)
+        yield broadcast(listeners), stop.requested
 
 
 def _opened(path: Path) -> IO[str]:

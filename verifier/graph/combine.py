@@ -125,6 +125,12 @@ def join(parts: Sequence[Part], inputs: int) -> Graph:
     return simplify(Graph(tuple(nodes)))
 
 
+def of_models(declarations: Declarations, models: Mapping[str, Model]) -> Joint:
+    """The same for models that are there already, by the names of the networks that need one, and that fit the declarations."""
+    parts = tuple(Part(n.name, models[n.equal_to or n.name], declarations.inputs(n)) for n in declarations.networks)
+    return Joint(parts, join(parts, int(declarations.sources.max()) + 1), ())
+
+
 # -- files --
 
 

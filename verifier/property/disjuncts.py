@@ -247,7 +247,8 @@ class Property:
     """A query: n `inputs` X_0.., m `outputs` Y_0.. and the disjuncts of its violation region.
 
     source: file name; sha256: of the file's bytes as stored; version: of the language; warnings: for the user. declarations: of a
-    VNN-LIB 2 query, whose variables lie in the joint input and output.
+    VNN-LIB 2 query, whose variables lie in the joint input and output. part: which of the queries of a template. centre (n,): a point to
+    try before any other, such as the sample of a robustness property.
     """
 
     inputs: int
@@ -258,6 +259,8 @@ class Property:
     version: str
     warnings: tuple[str, ...]
     declarations: Declarations | None = None
+    part: str = ""
+    centre: np.ndarray | None = None
 
     def holds(self, x: np.ndarray, y: np.ndarray, float32_literals: bool = False) -> int | None:
         """Position of the first disjunct that x (n,), y (m,) meet; see `Disjunct.holds`."""

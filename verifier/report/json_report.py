@@ -32,7 +32,7 @@ def document(verdict: Verdict) -> dict[str, Any]:
         "reason": verdict.reason.value,
         "reason_help": verdict.reason.help,
         "lower_bound": number(verdict.lower_bound),
-        "query": {"path": run.query.path, "sha256": run.query.sha256, "language": run.language},
+        "query": {"path": run.query.path, "sha256": run.query.sha256, "language": run.language, "part": run.query.name},
         "networks": [{"path": n.path, "sha256": n.sha256, "name": n.name} for n in run.networks],
         "counterexample": None if verdict.counterexample is None else _counterexample(verdict.counterexample),
         "certificate": verdict.certificate,
@@ -55,9 +55,7 @@ def document(verdict: Verdict) -> dict[str, Any]:
             "unstable": list(cost.unstable),
             "peak_memory_mb": cost.peak_memory_mb,
             "threads": cost.threads,
-            "trace": [
-                {"seconds": p.seconds, "lower_bound": number(p.lower_bound), "open": p.open, "nodes": p.nodes} for p in cost.trace
-            ],
+            "trace": [{"seconds": p.seconds, "lower_bound": number(p.lower_bound), "open": p.open, "nodes": p.nodes} for p in cost.trace],
         },
         "numerics": {"device": run.device, "dtype": run.dtype, "semantics": run.semantics, "seed": run.seed},
         "versions": dict(run.versions),

@@ -74,7 +74,8 @@ class Record:
         Not which disjunct or which input: those depend on the search. Not the network's content: training it again does not make a
         known violation new.
         """
-        content = "" if self.document is None else str(self.document["query"]["sha256"])
+        asked = None if self.document is None else self.document["query"]
+        content = "" if asked is None else str(asked["sha256"]) + asked.get("part", "")
         text = "\0".join([relative(self.network_file), relative(self.query_file), content])
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
@@ -96,7 +97,8 @@ def relative(path: str) -> str:
 
 def of_verdict(document: Mapping[str, Any]) -> Record:
     networks = ", ".join(network["path"] for network in document["networks"])
-    return Record(document["verdict"], networks, document["query"]["path"], document["statistics"]["total_seconds"], document)
+    query = ", ".join(filter(None, (document["query"]["path"], document["query"].get("part", ""))))
+    return Record(document["verdict"], networks, query, document["statistics"]["total_seconds"], document)
 
 
 def of_error(error: VerifierError, network: str, query: str, seconds: float) -> Record:

@@ -16,7 +16,7 @@ def answer(verdict: Verdict) -> str:
 
 def word(verdict: Verdict) -> str:
     """The verdict as the standard of the query's language spells it."""
-    if verdict.status is Status.TIMEOUT and not verdict.provenance.language.startswith("1"):
+    if verdict.status is Status.TIMEOUT and verdict.provenance.language.startswith("2"):
         return "timed-out"
     return verdict.status.value
 

@@ -1,0 +1,121 @@
+"""`verifier verify TEMPLATE.yaml`: stdout, exit codes, documents and reports."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from verifier.cli.application import run
+from verifier.report import records
+
+Capture = pytest.CaptureFixture[str]
+SPECS = Path(__file__).resolve().parents[2] / "specs"
+TINY = SPECS / "templates" / "tiny_robustness.yaml"
+NETWORK = SPECS / "networks" / "tiny.onnx"
+
+
+def template(folder: Path, **changes: str) -> Path:
+    """tiny_robustness with some keys replaced."""
+    keys = {
+        "network": str(NETWORK),
+        "data": f"{{file: {SPECS}/data/digits7.csv, label_column: 0, samples: [1, 2]}}",
+        "kind": "robustness",
+        "eps": "1/64",
+        "domain": "[0, 1]",
+        **changes,
+    }
+    path = folder / "t.yaml"
+    path.write_text("".join(f"{key}: {value}\n" for key, value in keys.items() if value))
+    return path
+
+
+def test_a_line_a_query(capsys: Capture, tmp_path: Path) -> None:
+    document = tmp_path / "suite.json"
+    assert run(["verify", str(TINY), "--json", str(document), "--report", f"junit={tmp_path / 'j.xml'}"]) == 1
+    shown = capsys.readouterr()
+    lines = shown.out.splitlines()
+    assert [line.split()[0] for line in lines] == ["sat", "unsat", "unsat", "unsat", "sat"]
+    assert all(f"sample {i}" in line for i, line in zip((0, 1, 2, 3, 5), lines))
+    assert "3 hold, 2 violated, 0 undecided, 0 errors" in shown.err
+    found = records.read(document)
+    assert [r.query for r in found] == [f"{TINY}, sample {i}" for i in (0, 1, 2, 3, 5)]
+    assert {r.query_file for r in found} == {str(TINY)} and {r.line for r in found if r.verdict == "sat"} == {2}
+    assert len({r.fingerprint for r in found}) == 5
+    assert (tmp_path / "j.xml").read_text().count("<testcase") == 5
+
+
+def test_one_query_is_reported_like_any_other(capsys: Capture, tmp_path: Path) -> None:
+    document = tmp_path / "v.json"
+    path = template(tmp_path, data=f"{{file: {SPECS}/data/digits7.csv, label_column: 0, samples: 5}}", eps="0.03")
+    assert run(["verify", str(path), "-q", "--json", str(document)]) == 1
+    assert capsys.readouterr().out.startswith("sat\n((X_0 ")
+    found = json.loads(document.read_text())
+    assert found["query"]["part"] == "sample 5" and found["query"]["language"] == "template"
+
+
+def test_all_hold(capsys: Capture, tmp_path: Path) -> None:
+    assert run(["verify", str(template(tmp_path)), "-q"]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["unsat", "unsat"]
+
+
+def test_undecided_is_worse_than_holds(tmp_path: Path) -> None:
+    assert run(["verify", str(template(tmp_path)), "-q", "--timeout", "0"]) == 3
+    assert run(["verify", str(template(tmp_path)), "-q", "--timeout", "0", "--undecided", "pass"]) == 0
+    assert run(["verify", str(template(tmp_path)), "-q", "--timeout", "0", "--exit-zero"]) == 0
+
+
+def test_a_sample_that_is_misread_is_a_violation_and_says_so(capsys: Capture, tmp_path: Path) -> None:
+    labels = f"{{file: {SPECS}/data/digits7.csv, samples: [1, 2]}}"
+    path = template(tmp_path, data=labels, label="3")
+    (tmp_path / "d.csv").write_text("\n".join(",".join(r.split(",")[1:]) for r in (SPECS / "data" / "digits7.csv").read_text().split()))
+    path.write_text(path.read_text().replace(f"{SPECS}/data/digits7.csv", "d.csv"))
+    assert run(["verify", str(path)]) == 1
+    assert capsys.readouterr().out.count("The centre of the input region, which the property is about, violates it already.") == 2
+
+
+def test_a_fault_of_one_query_spares_the_others(capsys: Capture, tmp_path: Path) -> None:
+    lines = (SPECS / "data" / "digits7.csv").read_text().splitlines()
+    (tmp_path / "d.csv").write_text("\n".join([lines[2], "12" + lines[3][1:], lines[4]]))
+    path = template(tmp_path, data="{file: d.csv, label_column: 0}")
+    document = tmp_path / "suite.json"
+    assert run(["verify", str(path), "-q", "--json", str(document)]) == 2
+    shown = capsys.readouterr()
+    assert "there is no label 12" in shown.err and "t.yaml:3, sample 1" in shown.err
+    assert [line.split()[0] for line in shown.out.splitlines()] == ["unsat", "error", "unsat"]
+    (broken,) = (r for r in records.read(document) if r.verdict == "error")
+    assert broken.error is not None and broken.error["code"] == "V224"
+
+
+@pytest.mark.parametrize(
+    ("changes", "arguments", "words"),
+    [
+        ({"eps": "-1"}, [], "eps is -1, but a radius is not negative"),
+        ({"network": ""}, [], "the template names no network"),
+        ({"network": "none.onnx"}, [], "no such file"),
+        ({}, ["--network", "f=a.onnx", "--network", "g=b.onnx"], "--network f=FILE"),
+        ({}, ["--serialise-assignments", "tensors"], "is for one query"),
+        ({"epsilon": "1"}, [], "did you mean 'eps'?"),
+    ],
+)
+def test_refused(capsys: Capture, tmp_path: Path, changes: dict[str, str], arguments: list[str], words: str) -> None:
+    assert run(["verify", str(template(tmp_path, **changes)), *arguments]) == 2
+    shown = capsys.readouterr()
+    assert words in shown.err and "Traceback" not in shown.err
+
+
+def test_networks_from_the_command_line(tmp_path: Path) -> None:
+    copy = tmp_path / "copy.onnx"
+    shutil.copy(NETWORK, copy)
+    path = template(tmp_path, network="")
+    assert run(["verify", str(path), "-q", "--network", str(copy)]) == 0
+    two = template(tmp_path, network="", kind="equivalence", tolerance="0.001")
+    assert run(["verify", str(two), "-q", "--network", f"f={NETWORK}", "--network", f"g={copy}"]) == 0
+
+
+def test_events_of_all_queries(tmp_path: Path) -> None:
+    events = tmp_path / "e.jsonl"
+    assert run(["verify", str(template(tmp_path)), "-q", "--events", str(events)]) == 0
+    assert [json.loads(line)["kind"] for line in events.read_text().splitlines()].count("*") == 2
