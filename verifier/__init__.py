@@ -6,8 +6,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from verifier.api import verify, verify_each
     from verifier.config import Settings
-    from verifier.engine import verify
     from verifier.errors import (
         ConfigurationError,
         InternalError,
@@ -17,13 +17,33 @@ if TYPE_CHECKING:
         UsageError,
         VerifierError,
     )
+    from verifier.property.templates.kinds import (
+        BoundedChange,
+        Equivalence,
+        Fairness,
+        Monotonicity,
+        OutputRange,
+        Robustness,
+        SafeRegion,
+    )
+    from verifier.property.templates.region import Ball, Box
     from verifier.search.events import Event
     from verifier.verdict import Counterexample, Reason, Status, Verdict
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "verify": "verifier.engine",
+    "verify": "verifier.api",
+    "verify_each": "verifier.api",
+    "Ball": "verifier.property.templates.region",
+    "Box": "verifier.property.templates.region",
+    "BoundedChange": "verifier.property.templates.kinds",
+    "Equivalence": "verifier.property.templates.kinds",
+    "Fairness": "verifier.property.templates.kinds",
+    "Monotonicity": "verifier.property.templates.kinds",
+    "OutputRange": "verifier.property.templates.kinds",
+    "Robustness": "verifier.property.templates.kinds",
+    "SafeRegion": "verifier.property.templates.kinds",
     "Settings": "verifier.config",
     "Event": "verifier.search.events",
     "Counterexample": "verifier.verdict",
@@ -40,13 +60,22 @@ _HOMES = {
 }
 
 __all__ = [
+    "Ball",
+    "BoundedChange",
+    "Box",
     "ConfigurationError",
     "Counterexample",
+    "Equivalence",
     "Event",
+    "Fairness",
     "InternalError",
     "ModelError",
+    "Monotonicity",
+    "OutputRange",
     "PropertyError",
     "Reason",
+    "Robustness",
+    "SafeRegion",
     "SelfCheckError",
     "Settings",
     "Status",
@@ -54,6 +83,7 @@ __all__ = [
     "Verdict",
     "VerifierError",
     "verify",
+    "verify_each",
 ]
 
 

@@ -19,7 +19,7 @@ from verifier import __version__
 from verifier.attack.witness import Gate, Witness
 from verifier.config import Settings
 from verifier.parallel import Workers, available_cores
-from verifier.problem import Networks, Problem, assignments, decimals, read
+from verifier.problem import Problem, assignments, decimals, read
 from verifier.search.events import Event, Listener, Trace
 from verifier.search.outcome import Context
 from verifier.verdict import Counterexample, DisjunctResult, FileRecord, Provenance, Reason, Statistics, Status, Verdict
@@ -61,7 +61,11 @@ class Run:
 
 
 def verify(
-    network: Networks, query: Path, settings: Settings, listener: Listener | None = None, stop: Callable[[], bool] | None = None
+    network: Path | Mapping[str, Path],
+    query: Path,
+    settings: Settings,
+    listener: Listener | None = None,
+    stop: Callable[[], bool] | None = None,
 ) -> Verdict:
     """Decide whether some input in the query's region makes the query true (sat) or none does (unsat).
 

@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from verifier.graph.onnx_reader import Model
     from verifier.property.disjuncts import Property
     from verifier.property.templates import reader as templates
+    from verifier.property.templates.region import Interface
 
-Networks = Path | Mapping[str, Path]
-"""The only network of a query, or files by the name that the query gives to the network."""
+Networks = onnx_reader.Source | Mapping[str, onnx_reader.Source]
+"""The only network of a query, or networks by the names that the query gives to them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,9 +61,14 @@ def of_models(models: Sequence[Model], prop: Property) -> Problem:
 
 def of_query(models: Sequence[Model], query: templates.Query) -> Problem:
     """One query of a template about models that are there already."""
+    return of_models(models, query.build(interfaces(models)))
+
+
+def interfaces(models: Sequence[Model]) -> list[Interface]:
+    """What a template has to know of its networks."""
     from verifier.property.templates.region import Interface
 
-    return of_models(models, query.build([Interface(m.input_shapes, m.output_shapes) for m in models]))
+    return [Interface(model.input_shapes, model.output_shapes) for model in models]
 
 
 def models_of(template: templates.Template, networks: Networks | None = None) -> list[Model]:
@@ -75,7 +81,7 @@ def models_of(template: templates.Template, networks: Networks | None = None) ->
         raise UsageError("the template names no network", location=location, hint="add the key network, or give --network")
     if networks is None:
         return [onnx_reader.read(path) for path in template.networks]
-    given = {names[0]: networks} if isinstance(networks, Path) else networks
+    given = networks if isinstance(networks, Mapping) else {names[0]: networks}
     if len(names) == 1 and len(given) == 1:
         return [onnx_reader.read(path) for path in given.values()]
     if set(given) != set(names):
@@ -85,16 +91,16 @@ def models_of(template: templates.Template, networks: Networks | None = None) ->
 
 
 def _read_single(networks: Networks, query: Path) -> Problem:
-    if not isinstance(networks, Path) and len(networks) != 1:
+    if isinstance(networks, Mapping) and len(networks) != 1:
         message = f"{len(networks)} networks for a query in VNN-LIB 1, which speaks of one"
         raise UsageError(message, code="V003", location=Location(str(query)))
-    path = networks if isinstance(networks, Path) else next(iter(networks.values()))
+    path = next(iter(networks.values())) if isinstance(networks, Mapping) else networks
     model, prop = onnx_reader.read(path), vnnlib1.read(query)
     for what, declared, found in (("X", prop.inputs, model.graph.input_size), ("Y", prop.outputs, model.graph.output_size)):
         if declared != found:
             raise PropertyError(f"the query declares {declared} {what} variables, but the network has {found}", code="V210",
                                 location=Location(str(query)), hint="is this the query for this network? Tensors are flattened in C order")
-    return _single(model, prop, str(path))
+    return _single(model, prop, str(path) if isinstance(path, Path) else None)
 
 
 def _single(model: Model, prop: Property, path: str | None = None) -> Problem:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from verifier.bench import suite
 from verifier.cli.application import run
 from verifier.report import records
 
@@ -119,3 +120,31 @@ def test_events_of_all_queries(tmp_path: Path) -> None:
     events = tmp_path / "e.jsonl"
     assert run(["verify", str(template(tmp_path)), "-q", "--events", str(events)]) == 0
     assert [json.loads(line)["kind"] for line in events.read_text().splitlines()].count("*") == 2
+
+
+@pytest.mark.parametrize("version", ["1", "2"])
+def test_queries_can_be_exported_as_a_suite(capsys: Capture, tmp_path: Path, version: str) -> None:
+    folder = tmp_path / "suite"
+    assert run(["verify", str(template(tmp_path)), "--export-vnnlib", version, "--output", str(folder), "--timeout", "9"]) == 0
+    assert sorted(path.name for path in folder.iterdir()) == ["instances.csv", "t_sample1.vnnlib", "t_sample2.vnnlib"]
+    (category,) = suite.read(folder)
+    assert [(i.vnnlib, i.timeout, i.missing) for i in category.instances] == [(f"t_sample{k}.vnnlib", 9.0, ()) for k in (1, 2)]
+    capsys.readouterr()
+    assert run(["verify", str(NETWORK), str(folder / "t_sample1.vnnlib"), "-q"]) == 0
+
+
+def test_two_networks_are_exported_by_name(tmp_path: Path) -> None:
+    path = SPECS / "templates" / "digits_equivalent.yaml"
+    assert run(["verify", str(path), "--export-vnnlib", "2", "--output", str(tmp_path)]) == 0
+    (category,) = suite.read(tmp_path)
+    assert [name for name, _ in category.instances[0].networks] == ["f", "g"] and category.instances[0].missing == ()
+    assert run(["verify", str(path), "--export-vnnlib", "1", "--output", str(tmp_path)]) == 2
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[str(TINY), "--export-vnnlib", "1"], [str(TINY), "--output", "x"], ["a.onnx", "b.vnnlib", "--export-vnnlib", "1", "--output", "x"]],
+)
+def test_what_cannot_be_exported(capsys: Capture, arguments: list[str]) -> None:
+    assert run(["verify", *arguments]) == 2
+    assert "--export-vnnlib needs a template and --output" in capsys.readouterr().err

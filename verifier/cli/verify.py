@@ -45,6 +45,10 @@ _NAMED = re.compile(r"([A-Za-z][A-Za-z0-9_]*)=(.+)")
     metavar="DIR",
     help="Write the counterexample to a VNN-LIB 2 query as ONNX tensors DIR/VARIABLE.pb, not to stdout.",
 )
+@click.option(
+    "--export-vnnlib", "export", type=click.Choice(["1", "2"]), help="Write the queries of a template as VNN-LIB, decide nothing."
+)
+@click.option("--output", type=click.Path(path_type=Path), metavar="DIR", help="Where --export-vnnlib writes; a suite for `bench`.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), metavar="FILE", help="Write the verdict as JSON.")
 @click.option("--report", "reports", multiple=True, metavar="FORMAT=FILE", help=REPORT_HELP)
 @click.option("--baseline", type=click.Path(path_type=Path), metavar="FILE", help=BASELINE_HELP)
@@ -61,6 +65,8 @@ def command(
     networks: tuple[str, ...],
     timeout: float | None,
     tensors_path: Path | None,
+    export: str | None,
+    output: Path | None,
     json_path: Path | None,
     reports: tuple[str, ...],
     baseline: Path | None,
@@ -89,6 +95,8 @@ def command(
     4 self-check failed or internal fault, 130 interrupted.
     """
     network, query = _inputs(files, networks)
+    if export is not None or output is not None:
+        return _export(query, network, export, output, timeout)
     settings = _settings(config_path, {"search.timeout": timeout, "search.device": device, "search.seed": seed})
     for path in (json_path, events_path):
         _check_writable(path)
@@ -110,6 +118,18 @@ def command(
             _report(verdict, json_path, tensors_path, quiet, verbose)
             code = reporting.finish(verdict, exit_code(verdict))
     return 0 if exit_zero and code != INTERRUPTED else code
+
+
+def _export(query: Path, network: Path | dict[str, Path] | None, version: str | None, folder: Path | None, timeout: float | None) -> int:
+    from verifier.cli.export import export
+
+    if version is None or folder is None or query.suffix not in templates.SUFFIXES:
+        raise UsageError(
+            "--export-vnnlib needs a template and --output", hint="verifier verify TEMPLATE.yaml --export-vnnlib 2 --output DIR"
+        )
+    count = export(templates.Opened.read(query, network), version, folder, timeout)
+    click.echo(f"wrote {count} {'query' if count == 1 else 'queries'} to {folder}", err=True)
+    return 0
 
 
 def _inputs(files: tuple[Path, ...], networks: tuple[str, ...]) -> tuple[Path | dict[str, Path] | None, Path]:

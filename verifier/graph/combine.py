@@ -9,7 +9,6 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +16,7 @@ import numpy as np
 from verifier.errors import Location, ModelError, UsageError
 from verifier.graph import onnx_reader
 from verifier.graph.ir import Graph, Node
-from verifier.graph.onnx_reader import Model
+from verifier.graph.onnx_reader import Model, Source
 from verifier.graph.replay import Replay, self_check
 from verifier.graph.simplify import simplify
 from verifier.operators.affine import Concat, Take
@@ -79,7 +78,7 @@ class JointReplay:
             self_check(part.model, replay, least[part.sources], upper[part.sources], seed)
 
 
-def load(declarations: Declarations, networks: Mapping[str, Path] | Path) -> Joint:
+def load(declarations: Declarations, networks: Mapping[str, Source] | Source) -> Joint:
     """The models of a query's networks, checked against what it declares. networks: files by network name, or the only one.
 
     Raises UsageError V003 for missing and unnecessary files; ModelError V116 where a model does not fit, others as `onnx_reader.read`.
@@ -134,10 +133,10 @@ def of_models(declarations: Declarations, models: Mapping[str, Model]) -> Joint:
 # -- files --
 
 
-def _assigned(declarations: Declarations, networks: Mapping[str, Path] | Path, warnings: list[str]) -> dict[str, Path]:
+def _assigned(declarations: Declarations, networks: Mapping[str, Source] | Source, warnings: list[str]) -> dict[str, Source]:
     """The file of every network that needs one."""
     needed = declarations.needed
-    if isinstance(networks, Path):
+    if not isinstance(networks, Mapping):
         if len(needed) != 1:
             raise UsageError(f"the query has {len(needed)} networks", code="V003", hint=_usage(needed))
         return {needed[0]: networks}
@@ -150,7 +149,7 @@ def _assigned(declarations: Declarations, networks: Mapping[str, Path] | Path, w
             warnings.append(f"no model is needed for the network {name}: it is equal to {equal[name]}")
         elif name in equal:
             raise UsageError(f"the model of the network {name} differs from that of {equal[name]}, to which the query says it is equal",
-                             code="V003", location=Location(str(path)), hint=_usage(needed))
+                             code="V003", location=Location(path.file if isinstance(path, Model) else str(path)), hint=_usage(needed))
         elif name not in needed:
             raise UsageError(f"the query declares no network {name}", code="V003", hint=_usage(needed))
     return {name: networks[name] for name in needed}
@@ -160,7 +159,9 @@ def _usage(needed: Sequence[str]) -> str:
     return "give " + " ".join(f"--network {name}=FILE" for name in needed)
 
 
-def _digest(path: Path) -> str:
+def _digest(path: Source) -> str:
+    if isinstance(path, Model):
+        return path.sha256
     found = next((p for p in (path, path.with_name(path.name + ".gz")) if p.is_file()), None)
     if found is None:
         raise ModelError(f"no such file: {path}", code="V102", location=Location(str(path)))

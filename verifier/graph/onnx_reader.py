@@ -70,11 +70,14 @@ class Model:
         return str(self.path)
 
 
+Source = Path | Model
+"""A file, or what was read from one, or from memory."""
+
 Shapes = Mapping[str, tuple[int, ...]] | Sequence[tuple[int, ...]]
 
 
-def read(path: str | Path, *, shapes: Shapes | None = None, hidden: Sequence[str] = ()) -> Model:
-    """The network in `path` (.onnx or .onnx.gz; `path` may also lack the .gz).
+def read(path: str | Source, *, shapes: Shapes | None = None, hidden: Sequence[str] = ()) -> Model:
+    """The network in `path` (.onnx or .onnx.gz; `path` may also lack the .gz). A model is read again where it would come out different.
 
     Args:
         shapes: shapes of inputs by name, for dimensions that the file leaves open (a symbolic first one becomes 1 by itself); or those
@@ -84,6 +87,8 @@ def read(path: str | Path, *, shapes: Shapes | None = None, hidden: Sequence[str
     Raises:
         ModelError: with the code, the file, and the node or tensor.
     """
+    if isinstance(path, Model):
+        return read_bytes(path.data, path.path, shapes=shapes, hidden=hidden) if shapes or hidden else path
     path = Path(path)
     found = next((p for p in (path, path.with_name(path.name + ".gz")) if p.is_file()), None)
     if found is None:

@@ -72,11 +72,20 @@ class Joint:
         n = self.first.features
         second = np.arange(n)
         second[list(self.own)] = n + np.arange(len(self.own))
-        networks, starts = [], [0, 0]
-        for name, interface, same in ((FIRST, self.first, ""), (SECOND, self.second, FIRST if self.equal else "")):
-            variables = _variables(name, "input", interface.inputs, starts) + _variables(name, "output", interface.outputs, starts)
-            networks.append(Network(name, same, "", variables))
-        return Declarations(tuple(networks), np.concatenate([np.arange(n), second]))
+        starts = [0, 0]
+        first = _network(FIRST, "", self.first, starts)
+        networks = first, _network(SECOND, FIRST if self.equal else "", self.second, starts)
+        return Declarations(networks, np.concatenate([np.arange(n), second]))
+
+
+def declared(interface: Interface) -> Declarations:
+    """Of one network."""
+    return Declarations((_network(FIRST, "", interface, [0, 0]),), np.arange(interface.features))
+
+
+def _network(name: str, equal_to: str, interface: Interface, starts: list[int]) -> Network:
+    variables = _variables(name, "input", interface.inputs, starts) + _variables(name, "output", interface.outputs, starts)
+    return Network(name, equal_to, "", variables)
 
 
 def _variables(network: str, kind: Kind, shapes: Sequence[Shape], starts: list[int]) -> tuple[Variable, ...]:
@@ -119,9 +128,12 @@ def _assemble(
         return numbers.add(extent.normalised(features[i], value))
 
     def arm(case: Case) -> Arm:
-        keys = [2 * i + side for i in case.values for side in (LOWER, UPPER)]
-        values = (Bounds.of(keys, [bound(i, value) for i, value in case.values.items() for _ in (LOWER, UPPER)]),) if keys else ()
-        return Arm(values, tuple(_normalised(row, extent, features, origin) for row in case.rows), origin.line)
+        rows = [_normalised(row, extent, features, origin) for row in case.rows]
+        found = {2 * i + side: bound(i, value) for i, value in case.values.items() for side in (LOWER, UPPER)}
+        alone = [row for row in rows if len(row.inputs) == 1 and not row.outputs]
+        implied = [Bounds.of(*([k] for k in _implied(row, numbers))) for row in alone]
+        bounds = ((Bounds.of(list(found), list(found.values())),) if found else ()) + tuple(implied)
+        return Arm(bounds, tuple(row for row in rows if row.strict or row not in alone), origin.line)
 
     arms = []
     for case in cases:
@@ -153,3 +165,9 @@ def _normalised(row: Row, extent: Extent, features: Sequence[int], origin: Origi
         constant += coefficient * extent.mean[features[i]]
         inputs[i] = coefficient * extent.std[features[i]]
     return replace(row, inputs=inputs, constant=constant, line=origin.line)
+
+
+def _implied(row: Row, numbers: NumberTable) -> tuple[int, int]:
+    """(2 * input + side, position in the numbers) of the bound that a row of one input is; a strict one is more than that."""
+    ((i, coefficient),) = row.inputs.items()
+    return 2 * i + (UPPER if coefficient > 0 else LOWER), numbers.add(-row.constant / coefficient)

@@ -1,0 +1,202 @@
+"""The verifier from Python: networks as files, ONNX models or torch modules; properties as files, templates or records of arrays."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from verifier.config import Settings
+from verifier.errors import Location, UsageError
+from verifier.property.templates.assembly import FIRST, SECOND, Origin, declared
+from verifier.property.templates.kinds import BoundedChange, Equivalence, Fairness, Monotonicity, OutputRange, Robustness, SafeRegion
+from verifier.property.templates.reader import SUFFIXES, Query
+
+if TYPE_CHECKING:
+    import onnx
+    import torch
+
+    from verifier.graph.onnx_reader import Model
+    from verifier.problem import Problem
+    from verifier.search.events import Listener
+    from verifier.verdict import Verdict
+
+    Network = str | os.PathLike[str] | onnx.ModelProto | torch.nn.Module
+    """An ONNX file, possibly gzipped; a model in memory; or a module, which is exported to ONNX in evaluation mode."""
+
+    Networks = Network | tuple[Network, Network] | Mapping[str, Network] | None
+    """One network; the two of an equivalence; several by the names that a query gives them; None where a template names its own."""
+
+_COUNTS = "an equivalence is between two networks, other records and templates are about one; a VNN-LIB query names its networks"
+
+Claim = Robustness | OutputRange | SafeRegion | Monotonicity | BoundedChange | Equivalence | Fairness
+
+
+def verify(
+    model: Networks,
+    property: str | os.PathLike[str] | Claim,
+    settings: Settings | None = None,
+    *,
+    timeout: float | None = None,
+    device: Literal["auto", "cpu", "cuda"] | None = None,
+    seed: int | None = None,
+    input_shape: Sequence[int] | None = None,
+    listener: Listener | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> Verdict:
+    """Decide whether a network has a property: whether no input of its region violates it.
+
+        verdict = verify("net.onnx", "query.vnnlib", timeout=60)
+        verdict = verify(module, Robustness(Ball(image, eps="8/255", domain=(0, 1)), label=3))
+        verdict = verify((before, after), Equivalence(Box(lower, upper), tolerance=0.01))
+        print(verdict.status.word, verdict.reason.help, verdict.counterexample)
+
+    Args:
+        model: an ONNX file, an `onnx.ModelProto` or a `torch.nn.Module`; several as a tuple or by name; None: the template names it.
+        property: a VNN-LIB file, a template (YAML) of one query, or a record such as `Robustness`.
+        settings: what the next three are set on top of. timeout: seconds; device: where bounds are computed; seed: of all randomness.
+        input_shape: of the input of a torch module, batch included. Default: the shape of the region's centre or lower bounds.
+        listener: called with an `Event` now and then. stop: asked now and then; True ends the run with `unknown`.
+
+    Returns:
+        `status` is sat (violated; `counterexample` is confirmed by onnxruntime), unsat (holds), unknown or timeout.
+
+    Raises:
+        UsageError, ModelError, PropertyError, ConfigurationError: something was refused. SelfCheckError: onnxruntime and the network
+        as it was read differ. InternalError: a fault of the verifier. All of them are VerifierError.
+    """
+    from verifier.engine import decide
+
+    settings = _settings(settings, timeout, device, seed)
+    if isinstance(property, Claim):
+        return decide(partial(_problem, model, property, input_shape), settings, listener, stop)
+    path = Path(property)
+    if path.suffix not in SUFFIXES:
+        return decide(partial(_problem_of_file, model, path, input_shape), settings, listener, stop)
+    template = _Template(path, model, input_shape)
+    if len(template.queries) != 1:
+        message = f"the template has {len(template.queries)} queries"
+        raise UsageError(message, location=Location(str(path)), hint="verify_each gives the verdict of each")
+    return decide(partial(template.problem, template.queries[0]), settings, listener, stop)
+
+
+def verify_each(
+    template: str | os.PathLike[str],
+    model: Networks = None,
+    settings: Settings | None = None,
+    *,
+    timeout: float | None = None,
+    device: Literal["auto", "cpu", "cuda"] | None = None,
+    seed: int | None = None,
+    input_shape: Sequence[int] | None = None,
+    listener: Listener | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> Iterator[Verdict]:
+    """The verdicts of all queries of a template (YAML), one after another; `timeout` is for each. Arguments and errors as of `verify`.
+
+    for verdict in verify_each("robustness.yaml", timeout=10):
+        print(verdict.provenance.query.name, verdict.status.word)     # sample 0 holds
+    """
+    from verifier.engine import decide
+
+    settings = _settings(settings, timeout, device, seed)
+    opened = _Template(Path(template), model, input_shape)
+    for query in opened.queries:
+        yield decide(partial(opened.problem, query), settings, listener, stop)
+
+
+class _Template:
+    """A template with its models."""
+
+    def __init__(self, path: Path, networks: Networks, input_shape: Sequence[int] | None) -> None:
+        from verifier.problem import models_of
+        from verifier.property.templates import reader
+
+        template = reader.read(path)
+        self.queries = template.queries
+        shape = input_shape if input_shape is not None else _shape(template.queries[0].claim.region.example)
+        models, self.notes = _models(networks, shape, template.names)
+        self.models = models_of(template, models)
+
+    def problem(self, query: Query) -> Problem:
+        from verifier.problem import of_query
+
+        return _noted(of_query(self.models, query), self.notes)
+
+
+def _problem(networks: Networks, claim: Claim, input_shape: Sequence[int] | None) -> Problem:
+    from verifier.problem import interfaces, of_models
+
+    names = (FIRST, SECOND) if isinstance(claim, Equivalence) else (FIRST,)
+    found, notes = _models(networks, input_shape if input_shape is not None else _shape(claim.region.example), names)
+    if found is None or len(found) != len(names):
+        raise UsageError(f"{0 if found is None else len(found)} network(s) for {type(claim).__name__}", code="V003", hint=_COUNTS)
+    models = list(found.values())
+    prop = Query(claim, Origin()).build(interfaces(models))
+    from verifier.property.writer import vnnlib2
+
+    text = vnnlib2(prop, prop.declarations or declared(interfaces(models)[0]))
+    return _noted(of_models(models, replace(prop, sha256=sha256(text.encode()).hexdigest())), notes)
+
+
+def _problem_of_file(networks: Networks, path: Path, input_shape: Sequence[int] | None) -> Problem:
+    from verifier.problem import read
+
+    models, notes = _models(networks, input_shape, (FIRST,))
+    if models is None:
+        raise UsageError("no network is given", code="V003", location=Location(str(path)))
+    return _noted(read(models if isinstance(networks, Mapping) else models[FIRST], path), notes)
+
+
+def _noted(problem: Problem, notes: Sequence[str]) -> Problem:
+    return replace(problem, warnings=(*problem.warnings, *notes))
+
+
+def _settings(settings: Settings | None, timeout: float | None, device: str | None, seed: int | None) -> Settings:
+    options = {"search.timeout": timeout, "search.device": device, "search.seed": seed}
+    return (settings or Settings()).with_options({name: value for name, value in options.items() if value is not None}, "argument")
+
+
+def _models(networks: Networks, shape: Sequence[int] | None, names: Sequence[str]) -> tuple[dict[str, Model] | None, list[str]]:
+    """Models by name, and what to tell the user of them."""
+    if networks is None:
+        return None, []
+    if isinstance(networks, tuple) and len(networks) != len(names):
+        raise UsageError(f"{len(networks)} networks are given", code="V003", hint=_COUNTS)
+    named = networks if isinstance(networks, Mapping) else dict(zip(names, networks if isinstance(networks, tuple) else (networks,)))
+    notes: list[str] = []
+    return {name: _model(network, shape, notes) for name, network in named.items()}, notes
+
+
+def _model(network: Network, shape: Sequence[int] | None, notes: list[str]) -> Model:
+    import onnx
+
+    from verifier.graph import onnx_reader
+
+    if isinstance(network, str | os.PathLike):
+        return onnx_reader.read(Path(network))
+    if isinstance(network, onnx.ModelProto):
+        return onnx_reader.read_bytes(bytes(network.SerializeToString()), "<ModelProto>")
+    if "torch" not in sys.modules or not isinstance(network, sys.modules["torch"].nn.Module):  # who has a module has imported torch
+        hint = "give an ONNX file, an onnx.ModelProto or a torch.nn.Module"
+        raise UsageError(f"{type(network).__name__} is no network", hint=hint)
+    from verifier.graph import torch_export
+
+    if shape is None:
+        raise UsageError("the input shape of the module is not known", hint="give input_shape=(1, ...), batch included")
+    data, said = torch_export.export(network, tuple(shape))
+    notes += said
+    return onnx_reader.read_bytes(data, f"<{type(network).__name__}>")
+
+
+def _shape(example: Any) -> tuple[int, ...] | None:
+    """Of an array, with a batch dimension in front of a vector; None of a single number."""
+    shape = np.shape(example)
+    return (1, *shape) if len(shape) == 1 else shape or None
