@@ -82,6 +82,7 @@ def test_torch_modules(tmp_path: Path) -> None:
         claim = Robustness(Ball(x.numpy(), eps, domain=(0, 1)), label)
         assert verify(net, claim, timeout=60).status is verify(path, claim, timeout=60).status
     assert net.training  # type: ignore[attr-defined]
+    assert verify(net, Robustness(Ball(x, 0.001), label)).status is Status.UNSAT
     flat = Robustness(Ball(x.numpy().ravel(), 0.001), label)
     assert verify(net, flat).status is Status.UNSAT
     assert verify(net, OutputRange(Box(0, 1), {0: (-100, 100)}), input_shape=(1, 1, 7, 7)).status is Status.UNSAT

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
 
 from verifier.bench import suite
 from verifier.cli.application import run
+from verifier.cli.signals import StopRequest
 from verifier.report import records
+from verifier.search.events import Event, Trace
 
 Capture = pytest.CaptureFixture[str]
 SPECS = Path(__file__).resolve().parents[2] / "specs"
@@ -148,3 +152,26 @@ def test_two_networks_are_exported_by_name(tmp_path: Path) -> None:
 def test_what_cannot_be_exported(capsys: Capture, arguments: list[str]) -> None:
     assert run(["verify", *arguments]) == 2
     assert "--export-vnnlib needs a template and --output" in capsys.readouterr().err
+
+
+def test_a_signal_ends_the_run_after_the_query_at_hand(monkeypatch: pytest.MonkeyPatch, capsys: Capture, tmp_path: Path) -> None:
+    def interrupt(self: Trace, event: Event) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(Trace, "add", interrupt)
+    monkeypatch.setattr(StopRequest, "_handle", lambda self, number, frame: setattr(self, "_requested", True))
+    path = template(tmp_path, eps="48/1024", data=f"{{file: {SPECS}/data/digits7.csv, label_column: 0, samples: [2, 1]}}")
+    document = tmp_path / "suite.json"
+    assert run(["verify", str(path), "--json", str(document)]) == 130
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["unknown"]
+    assert json.loads(document.read_text())["results"][0]["document"]["reason"] == "interrupted"
+
+
+def test_reports_of_all_queries(tmp_path: Path) -> None:
+    formats = ("jsonl", "sarif", "github", "csv", "html", "baseline")
+    assert run(["verify", str(TINY), "-q", *(a for f in formats for a in ("--report", f"{f}={tmp_path / f}"))]) == 1
+    assert len((tmp_path / "jsonl").read_text().splitlines()) == 5
+    place = json.loads((tmp_path / "sarif").read_text())["runs"][0]["results"][0]["locations"][0]["physicalLocation"]
+    assert place["artifactLocation"]["uri"].endswith("tiny_robustness.yaml") and place["region"]["startLine"] == 2
+    assert "sample 5" in (tmp_path / "html").read_text() and "sample 5" in (tmp_path / "csv").read_text()
+    assert run(["verify", str(TINY), "-q", "--baseline", str(tmp_path / "baseline")]) == 0

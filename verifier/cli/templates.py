@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -97,12 +98,12 @@ def finish(records: Sequence[Record], complete: bool, json_path: Path | None, re
     """Write the JSON document and the reports; the exit code of the worst query."""
     from verifier.report.gate import Policy
     from verifier.report.json_report import write_atomically
-    from verifier.report.simple_formats import as_json
+    from verifier.report.records import suite_document
 
     policy = reporting.policy or Policy()
     if json_path is not None:
         try:
-            write_atomically(json_path, as_json(records, policy))
+            write_atomically(json_path, json.dumps(suite_document(records), indent=2, allow_nan=False) + "\n")
         except OSError as error:
             click.echo(f"warning: the verdicts stand, but {json_path} was not written: {error.strerror}", err=True)
     reporting.write(records)

@@ -80,7 +80,7 @@ def test_a_query_for_every_feature(template: Any) -> None:
 
 
 def test_domains_by_feature(template: Any) -> None:
-    text = DATA.replace("d.csv", "{file: d.csv, label_column: 2, samples: 0}") + "domain: {lower: 0, upper: [0.5, 1]}\n"
+    text = DATA.replace("d.csv", "{file: d.csv, label_column: 2, samples: 0}") + "norm: linf\ndomain: {lower: 0, upper: [0.5, 1]}\n"
     (query,) = template(text).queries
     assert isinstance(query.claim.region, Ball)
     assert query.build([NETWORK]).disjuncts[0].box.exact(0) == (Fraction(2, 5), Fraction(1, 2))
@@ -106,6 +106,8 @@ def test_two_networks(template: Any, tmp_path: Path) -> None:
         (DATA.replace("0.1", "[1, x]"), "V223", "t.yaml:4:10", "eps is 'x', which is no number"),
         (DATA.replace("0.1", ".inf"), "V223", "t.yaml:4:6", "no number"),
         (DATA.replace("0.1", "{a: 1}"), "V223", "t.yaml:4:6", "eps must be a single value"),
+        (DATA + "norm: l2\n", "V226", "t.yaml:5:7", "balls of the norm l2 are not supported"),
+        (DATA + "norm: inf\n", "V224", "t.yaml:5:7", "did you mean 'linf'?"),
         (DATA, "V222", "t.yaml:2:7", "needs labels in the data"),
         (DATA.replace("d.csv", "e.csv"), "V225", "e.csv", "there is no file"),
         (DATA.replace("d.csv", "e.h5"), "V225", "t.yaml:3:7", "of no known form"),

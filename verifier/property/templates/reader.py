@@ -39,7 +39,7 @@ from verifier.property.templates.region import Ball, Box, Interface, Numbers, Re
 
 SUFFIXES = (".yaml", ".yml")
 _NETWORKS = "networks"
-_REGION = ("kind", "normalisation", "box", "data", "eps", "domain", "fixed")
+_REGION = ("kind", "normalisation", "box", "data", "eps", "norm", "domain", "fixed")
 _DATA = ("file", "samples", "inputs", "labels", "label_column", "scale", "layout")
 
 
@@ -116,12 +116,15 @@ def _regions(table: Table, folder: Path) -> Iterator[tuple[str, Region, int | No
     """(part, region, label)."""
     where, scaling = table.one_of("box", "data"), _normalisation(table)
     if where.name == "box":
-        for name in ("eps", "domain", "fixed"):
+        for name in ("eps", "norm", "domain", "fixed"):
             if (value := table.get(name)) is not None:
                 raise value.error(f"{name} belongs to data; a box says itself how far it reaches", "V221")
         lower, upper = _box(where)
         yield "", Box(lower, upper, *scaling), None
         return
+    norm = table.get("norm")
+    if norm is not None and norm.word("linf", "l1", "l2") != "linf":
+        raise norm.error(f"balls of the norm {norm.text()} are not supported", "V226", "norm: linf bounds every feature by itself")
     eps, domain, fixed = table.need("eps").numbers(), table.get("domain"), table.get("fixed")
     span = None if domain is None else _box(domain) if domain.kind == "mapping" else _pair(domain)
     for part, sample, label in _samples(where, folder):

@@ -151,7 +151,9 @@ def _of_text(text: str) -> Fraction:
 
 
 def exact_list(values: Numbers) -> list[Fraction]:
-    """Flat, in C order."""
+    """Flat, in C order; of torch tensors too."""
+    if hasattr(values, "__array__") and not isinstance(values, np.ndarray | np.generic):
+        values = np.asarray(values)
     if isinstance(values, np.ndarray) and values.dtype.kind in "fiu":
         # Python numbers: numpy's own cost more than the conversion.
         return list(map(exact, (values.astype(np.float64) if values.dtype.kind == "f" else values).ravel().tolist()))
