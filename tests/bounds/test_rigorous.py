@@ -179,6 +179,23 @@ def test_underflow_makes_no_proof() -> None:
     assert_below(graphs.row_bounds(graph, graphs.EXACT, bounds, {graph.output: np.ones((1, 1))}, ONE, ONE).lower, np.array([value]), "row")
 
 
+def test_values_below_the_smallest_float_round_too() -> None:
+    """x 2^-1080, whose magnitude is a zero in float64, through 100 factors 1 - u and back to 2^-80: every product loses up to u of
+    it, all in one direction. The other branch is exact, and what is left of their difference is of the size of the roundings."""
+    b = graphs.Builder(1)
+    node = b.linear(b.linear(0, [[2.0**-600]]), [[2.0**-480]])
+    for _ in range(100):
+        node = b.linear(node, [[1 - 2.0**-53]])
+    above_one = 1 + 2.0**-40  # half an ulp and a little more is taken off, and a whole one goes
+    b.concat(b.linear(node, [[2.0**1000 * above_one]]), b.linear(0, [[2.0**-80 * above_one]]))
+    graph = b.graph()
+    bounds = graphs.root(graph, graphs.EXACT, ONE, ONE)
+    for sign in (1.0, -1.0):
+        rows = np.array([[sign, -sign]])
+        found = graphs.row_bounds(graph, graphs.EXACT, bounds, {graph.output: rows}, ONE, ONE).lower
+        assert_below(found, exact.fractions(rows).dot(exact.values(graph, ONE)[-1]), "row")
+
+
 def test_overflow_makes_no_proof() -> None:
     """1.7e308 + 1.7e308 - 1.7e308 - 1.75e308 < 0, but its first sum is infinite."""
     b = graphs.Builder(1)

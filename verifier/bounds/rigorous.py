@@ -29,6 +29,9 @@ from verifier.graph.ir import Graph
 from verifier.operators.base import Affine, Elementwise, Input
 
 U = 2.0**-53
+_FLOOR = 1e-300
+"""Least zmax of any node. Sums of less than 2^28 products that underflow, 2^-1075 each, stay below it; without it a zmax of zero
+would say that nothing is lost in a node whose value is merely too small for a float64."""
 
 
 def gamma(k: int) -> float:
@@ -69,14 +72,14 @@ def error_weights(graph: Graph, lower: np.ndarray, upper: np.ndarray, preactivat
     for n, node in enumerate(graph.nodes):
         op = node.operator
         if isinstance(op, Input):
-            z = np.maximum(np.abs(lower), np.abs(upper))
+            z = np.maximum(np.maximum(np.abs(lower), np.abs(upper)), _FLOOR)
             error = gamma(node.size + adds) * z
         elif isinstance(op, Elementwise):
             p = largest[node.inputs[0]]
             low, high = _enclosure(preactivations, node.inputs[0], p)
             least, greatest = op.range(low, high)
             slopes = np.maximum(*map(np.abs, op.slope_range(low, high)))
-            z = np.maximum(np.abs(least), np.abs(greatest)) * (1 + 1e-6)
+            z = np.maximum(np.maximum(np.abs(least), np.abs(greatest)) * (1 + 1e-6), _FLOOR)
             error = (2 * gamma(node.size + adds) + gamma(2 * op.function_ulps + 16 + sums)) * (
                 z + np.maximum(slopes, _steepest(op)) * p + op.offset_scale
             )
@@ -87,7 +90,7 @@ def error_weights(graph: Graph, lower: np.ndarray, upper: np.ndarray, preactivat
         else:
             raise TypeError(f"operator {op!r} has no rounding bound")
         if n in preactivations:
-            z = np.minimum(z, np.maximum(*(np.abs(to_numpy(b).reshape(-1)) for b in preactivations[n])))
+            z = np.maximum(np.minimum(z, np.maximum(*(np.abs(to_numpy(b).reshape(-1)) for b in preactivations[n]))), _FLOOR)
         error = error + (len(graph.consumers[n]) + 3) * U * (1 + 1e-6) * z
         multiplier[n] = gamma(node.size + adds) * z
         largest.append(z)
@@ -104,7 +107,7 @@ def _affine_magnitude(op: Affine, size: int, parents: tuple[np.ndarray, ...]) ->
     constant = op.offset_magnitude
     shape = op.forward(1, *parents).shape[1:]
     offset = np.zeros(size) if constant is None else np.broadcast_to(constant, shape).reshape(-1)
-    return (through + offset) * (1 + 1e-6), offset
+    return np.maximum((through + offset) * (1 + 1e-6), _FLOOR), offset
 
 
 def _underflow(op: Affine, shapes: tuple[tuple[int, ...], ...]) -> np.ndarray:
