@@ -148,11 +148,7 @@ def check_split_boxes(case: Case, arrays: Arrays, bounds: RootBounds) -> None:
         assert (flat[keep] >= found.below[0] - case.tolerance).all() and (flat[keep] <= found.above[0] + case.tolerance).all(), "split box"
         case.check_rows(found.lower[0], "split box", keep)
         case.check_planes(found.coefficients[0], found.offset[0], "split box", keep)
-        # Constants have no plane of their own; the search never splits them.
-        varying = np.flatnonzero(np.concatenate([np.full(graph.nodes[p].size, 0 in graph.ancestors(p)) for p in graph.preactivations]))
-        if not len(varying):
-            continue
-        neurons = rng.choice(varying, 6)
+        neurons = rng.integers(0, flat.shape[1], 6)
         a, c = graphs.planes_of_neurons(graph, arrays, bounds, case.lower, case.upper, found.below[0], found.above[0], neurons)
         for k, neuron in enumerate(neurons):
             z = flat[keep, neuron]

@@ -9,6 +9,7 @@ import numpy as np
 from tests import graphs
 from verifier.bounds import batch
 from verifier.bounds.batch import Neurons, bound_boxes, make_heads
+from verifier.operators import affine
 
 
 def test_unit_rows_bound_as_matrices_do() -> None:
@@ -27,3 +28,19 @@ def test_unit_rows_bound_as_matrices_do() -> None:
         found.append(bound_boxes(neurons, heads, graphs.EXACT, root.weights, rows, lower[None] / 2, upper[None] / 2, *flat))
     assert np.allclose(found[0].lower, found[1].lower, rtol=0, atol=1e-9)
     assert np.allclose(found[0].below, found[1].below, rtol=0, atol=1e-9)
+
+
+def test_planes_of_a_constant_neuron() -> None:
+    """No input below it: its planes are the constant, once."""
+    b = graphs.Builder(1)
+    constant = b.add(affine.Constant(np.array([0.25, -3.0])), (), (2,))
+    b.concat(b.relu(constant), b.relu(0))
+    graph = b.graph()
+    box = -np.ones(1), np.ones(1)
+    root = graphs.root(graph, graphs.EXACT, *box)
+    low, high = graphs.flat_enclosures(graph, root)
+    first = Neurons(graph).slices[next(p for p in graph.preactivations if p != 0)].start
+    a, c = graphs.planes_of_neurons(graph, graphs.EXACT, root, *box, low, high, np.array([first, first + 1]))
+    assert not a.any()
+    assert np.allclose(c, [[0.25, -0.25], [-3.0, 3.0]], rtol=0, atol=1e-12)
+    assert (c <= [[0.25, -0.25], [-3.0, 3.0]]).all()

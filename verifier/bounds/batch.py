@@ -68,7 +68,7 @@ class Head:
     """The affine part right below a pre-activation, as matrices: unit rows need no product to get through it.
 
     matrices: nonlinear (or input) node -> (size, size of that node); constant (size,); error (size,), rounding of the rest.
-    Where the matrices would be too large there is none, and the rows are unit rows at the node itself.
+    Where the matrices would be too large, or the node is a constant, there are none, and the rows are unit rows at the node itself.
     """
 
     node: int
@@ -81,7 +81,8 @@ class Head:
     def of(graph: Graph, p: int, arrays: Arrays, weights: ErrorWeights) -> Head:
         """graph and weights in `arrays`."""
         xp, size = arrays.xp, graph.nodes[p].size
-        if size * max(graph.nodes[n].size for n in graph.ancestors(p)) > _LARGEST_HEAD:
+        below = [graph.nodes[n] for n in graph.ancestors(p)]
+        if size * max(node.size for node in below) > _LARGEST_HEAD or all(isinstance(node.operator, Affine) for node in below):
             return Head(p, graph.nodes[p].shape, {}, arrays.zeros((size,)), arrays.zeros((size,)))
         unit = arrays.asarray(np.eye(size))
         coefficients = {p: xp.reshape(unit, (size, *graph.nodes[p].shape))}
