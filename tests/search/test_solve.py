@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ from tests.search import milp
 from tests.search.test_exactness import query
 from verifier.bounds.targets import Targets
 from verifier.graph.ir import Graph
+from verifier.search import solve
+from verifier.search.outcome import Outcome
 
 METHODS = {"inputs": graphs.search_inputs, "neurons": graphs.search_neurons}
 
@@ -115,3 +118,14 @@ def test_a_worker_that_dies_loses_nothing() -> None:
 
     with graphs.Workers(3) as workers:
         assert [int(r[0]) for r in workers.map(work, range(10))] == list(range(10))
+
+
+def test_a_tree_without_time_left_is_a_timeout_whatever_became_of_the_others() -> None:
+    """Two boxes: one tree is stuck, the other ran out of time. More time may have decided the second."""
+    stuck, late, done = (Outcome(proved, None, 1, 0.0, 0.5, exhausted=exhausted) for proved, exhausted in ((0, 1), (0, 0), (1, 0)))
+    graph = graphs.random_dense(np.random.default_rng(0), [2, 3, 1])
+    lower = np.array([[0.0, 0.0], [0.0, 1.0]])
+    for trees, exhausted in (((stuck, late), False), ((late, stuck), False), ((stuck, done), True), ((late, done), False)):
+        with patch.object(solve, "_one_tree", side_effect=[(tree, ()) for tree in trees]):
+            outcome = graphs.search_neurons(graph, padded([np.ones((1, 1))] * 2, [np.zeros(1)] * 2), lower, lower + 1.0)
+        assert (outcome.proved, outcome.exhausted) == (False, exhausted)

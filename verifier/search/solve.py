@@ -106,13 +106,14 @@ def _by_neurons(
         if results[-1][0].witness is not None or context.out_of_time():
             break
     outcomes = [outcome for outcome, _ in results]
+    finished = len(outcomes) == len(groups) and all(o.proved or o.exhausted for o in outcomes)
     total = Outcome(
-        proved=len(outcomes) == len(groups) and all(o.proved for o in outcomes),
+        proved=finished and all(o.proved for o in outcomes),
         witness=outcomes[-1].witness,
         subproblems=sum(o.subproblems for o in outcomes),
         lower_bound=min(o.lower_bound for o in outcomes),
         proved_share=sum(o.proved_share for o in outcomes) / len(groups),
-        exhausted=any(o.exhausted for o in outcomes),
+        exhausted=finished and any(o.exhausted for o in outcomes),  # a tree that ran out of time may have ended well with more
     )
     return Solved(total, plan, results[0][1])
 
