@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
+from tests import graphs
+from verifier.search import neuron_split
 from verifier.search.splits import Splits
 
 
@@ -52,3 +56,27 @@ def test_an_unused_slot_clamps_nothing() -> None:
     wide = start(1).widened(4)
     low, high = wide.clamp(np.array([1.0, 2.0]), np.array([3.0, 4.0]))
     assert low.tolist() == [[1.0, 2.0]] and high.tolist() == [[3.0, 4.0]]
+
+
+def test_a_neuron_that_is_split_again_keeps_its_multiplier() -> None:
+    """Dense multipliers -> stored with the splits -> dense again, although the neuron has three splits."""
+    graph = graphs.random_dense(np.random.default_rng(0), [2, 3, 1])
+    box = -np.ones(2), np.ones(2)
+    tree = graphs.tree(graph, graphs.root(graph, graphs.EXACT, *box), graphs.targets_of(np.ones((1, 1))), *box, graphs.EXACT, graphs.EXACT)
+    splits = graphs.start_splits(tree)
+    for neuron, point in ((1, 0.1), (0, 0.0), (1, 0.2), (1, 0.15)):
+        count = len(splits)
+        splits = replace(splits, choice=np.full(count, neuron), choice_point=np.full(count, point)).children()
+    node = graph.preactivations[0]
+    multipliers = {node: np.random.default_rng(1).normal(size=(len(splits), 1, 3)).astype(np.float32)}
+    low, high = tree.enclosures(splits)
+    bounds = tree.neurons.split(low[:, :3], np.maximum(low, high)[:, :3])
+    start = tree.parameters(splits, bounds, graphs.EXACT)
+    stored = replace(splits, multiplier=neuron_split._gathered(tree, splits, replace(start, multipliers=multipliers)))
+    again = tree.parameters(stored, bounds, graphs.EXACT).multipliers[node]
+    np.testing.assert_array_equal(again[:, :, :2], multipliers[node][:, :, :2])
+    assert not again[:, :, 2].any()
+    at = np.zeros(len(stored), np.int64)
+    child = replace(stored, choice=at + 1, choice_point=0.17 + at).children()
+    dense = tree.parameters(child, {p: graphs.Interval(*(np.tile(b, (2, 1)) for b in i)) for p, i in bounds.items()}, graphs.EXACT)
+    np.testing.assert_array_equal(dense.multipliers[node], np.tile(again, (2, 1, 1)))

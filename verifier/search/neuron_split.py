@@ -153,11 +153,11 @@ def bound(tree: Tree, splits: Splits, schedule: Schedule, context: Context) -> B
 
 def _gathered(tree: Tree, splits: Splits, parameters: Parameters) -> np.ndarray:
     """Multipliers (B, R, D) of the splits, from the dense ones."""
-    found = np.zeros(splits.multiplier.shape, np.float32)
+    found, first = np.zeros(splits.multiplier.shape, np.float32), (splits.side != 0) & ~splits.repeated
     for p, s in tree.neurons.slices.items():
         if p not in parameters.multipliers:
             continue
-        mine = (splits.neuron >= s.start) & (splits.neuron < s.stop) & (splits.side != 0)
+        mine = (splits.neuron >= s.start) & (splits.neuron < s.stop) & first
         if mine.any():
             dense = to_numpy(parameters.multipliers[p])
             index = np.where(mine, splits.neuron - s.start, 0)

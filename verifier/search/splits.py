@@ -57,6 +57,13 @@ class Splits:
         arrays: dict[str, Any] = {name: np.concatenate([getattr(p, name) for p in parts]) for name in _ARRAYS}
         return Splits(**arrays, slopes={n: np.concatenate([p.slopes[n] for p in parts]) for n in parts[0].slopes})
 
+    @property
+    def repeated(self) -> np.ndarray:
+        """(B, D) True where the neuron has been split before: its multiplier stands at its first split alone."""
+        used = self.side != 0
+        same = (self.neuron[:, :, None] == self.neuron[:, None, :]) & used[:, :, None] & used[:, None, :]
+        return np.asarray(np.tril(same, -1).any(axis=2))
+
     def children(self) -> Splits:
         """Both halves of every subproblem at its choice: the first B at or above the point, the last B at or below."""
         used = int(self.depth.max()) + 1
