@@ -183,7 +183,7 @@ class Search:
         first["upper"][by_input, dimension] = second["lower"][by_input, dimension] = middle
         if len(by_neuron):
             neuron, some = candidate[by_neuron] - n, boxes.select(by_neuron)
-            point = split_points(self.graph, self.neurons, some.below, some.above)[np.arange(len(some)), neuron]
+            point = split_points(self.neurons, some.below, some.above)[np.arange(len(some)), neuron]
             first["below"][by_neuron, neuron] = second["above"][by_neuron, neuron] = point
             a, c = neuron_planes(
                 self.neurons, self.heads, self.arrays, self.weights, some.lower, some.upper, some.below, some.above, neuron

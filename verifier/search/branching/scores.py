@@ -30,7 +30,7 @@ def candidates(
         best = np.take_along_axis(best, order, axis=1)
         found = np.take_along_axis(score, best, axis=1) > 0
         neuron = np.where(found, best, -1)
-        point = np.where(found, np.take_along_axis(split_points(graph, neurons, low, high), best, axis=1), 0.0)
+        point = np.where(found, np.take_along_axis(split_points(neurons, low, high), best, axis=1), 0.0)
     rest = np.flatnonzero(neuron[:, 0] < 0)
     if len(rest):
         neuron[rest, 0], point[rest, 0] = _widest_input(neurons, dual, bounds, low, high, rest)
@@ -51,13 +51,16 @@ def _widest_input(
     return np.where(worth[at, dimension] > 0, neurons.total + dimension, -1), middle[at, dimension]
 
 
-def split_points(graph: Graph, neurons: Neurons, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """(B, T): the branching point of every neuron."""
-    points = np.zeros((len(low), neurons.total))
-    for n in graph.nonlinear:
-        operator, s = graph.nodes[n].operator, neurons.slices[graph.nodes[n].inputs[0]]
-        if isinstance(operator, Elementwise):
-            points[:, s] = operator.split_point(low[:, s], high[:, s])
+def split_points(neurons: Neurons, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """(B, T): the branching point of every neuron. Of several functions that read it, the one bent nearest the middle decides."""
+    middle = 0.5 * low[:, : neurons.total] + 0.5 * high[:, : neurons.total]
+    points, distance = middle.copy(), np.full(middle.shape, np.inf)
+    for operator, s in neurons.functions:
+        below, above = low[:, s], high[:, s]
+        point = operator.split_point(below, above)
+        gap = np.where(operator.linear(below, above) | (point == middle[:, s]), np.inf, np.abs(point - middle[:, s]))
+        points[:, s] = np.where(gap < distance[:, s], point, points[:, s])
+        distance[:, s] = np.minimum(distance[:, s], gap)
     return points
 
 
