@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from tests.graph.models import f32, i64, model, one
+from verifier.bounds.rigorous import error_weights
 from verifier.errors import ModelError
 from verifier.graph.onnx_reader import OLDEST_OPSET, read, read_bytes, supported_operators
 
@@ -42,7 +44,9 @@ def test_model_fields(tmp_path: Path) -> None:
 
 def test_gzip_with_and_without_its_suffix(tmp_path: Path) -> None:
     (tmp_path / "net.onnx.gz").write_bytes(gzip.compress(dense()))
-    assert read(tmp_path / "net.onnx.gz").data == read(tmp_path / "net.onnx").data
+    packed = read(tmp_path / "net.onnx.gz")
+    assert packed.data == read(tmp_path / "net.onnx").data == gzip.decompress((tmp_path / "net.onnx.gz").read_bytes())
+    assert packed.sha256 == hashlib.sha256((tmp_path / "net.onnx.gz").read_bytes()).hexdigest()  # of the file as it lies on the disk
     for bad in (gzip.compress(dense())[:-9], gzip.compress(dense()) + b"x", b"no gzip", b""):
         (tmp_path / "bad.onnx.gz").write_bytes(bad)
         with pytest.raises(ModelError) as e:
@@ -102,6 +106,7 @@ def test_shapes() -> None:
         with pytest.raises(ModelError) as e:
             read_bytes(model(body, {"x": declared}, ["y"]), shapes=given)
         assert e.value.code == "V108"
+        assert e.value.hint is None or "--" not in e.value.hint  # no option that does not exist
 
 
 def test_number_formats() -> None:
@@ -277,3 +282,28 @@ def test_importing_the_reader_is_cheap() -> None:
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
     assert result.stdout.strip() == "[]"
+
+
+LARGEST = float(np.finfo(np.float32).max)
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (one("Clip", [1], opset=10), (-1e39, 1e39)),
+        (one("Clip", [1], opset=10, min=-LARGEST, max=LARGEST), (-LARGEST, LARGEST)),
+        (one("Clip", [1], opset=10, max=LARGEST), (-1e39, LARGEST)),
+        (one("Clip", [1], [np.float32(-LARGEST).reshape(()), np.float32(LARGEST).reshape(())]), (-LARGEST, LARGEST)),
+        (one("Clip", [1], [np.float32(0).reshape(())]), (0.0, 1e39)),
+    ],
+)
+def test_a_bound_of_a_clip_is_a_bound_however_large(data: bytes, expected: tuple[float, float]) -> None:
+    graph = read_bytes(data).graph
+    assert tuple(graph.evaluate(np.array([[x]]))[0, 0] for x in (-1e39, 1e39)) == expected
+
+
+def test_large_bounds_of_a_clip_cost_no_precision() -> None:
+    """Exporters write the largest float32 for no bound: nothing may be lost to rounding on its scale."""
+    graph = read_bytes(one("Clip", [1], [np.float32(0).reshape(()), np.float32(LARGEST).reshape(())])).graph
+    weights = error_weights(graph, np.array([-1.0]), np.array([1.0]), {})
+    assert max(float(w.max()) for w in weights.node.values()) < 1e-12

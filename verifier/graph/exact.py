@@ -56,10 +56,6 @@ def divide(a: np.ndarray, b: np.ndarray) -> np.ndarray | None:
     return quotient if back is not None and np.array_equal(back, np.broadcast_to(a, quotient.shape)) else None
 
 
-def power_of_two(value: float) -> bool:
-    return value > 0.0 and bool(np.frexp(value)[0] == 0.5)
-
-
 def _truncated(p: int, q: int) -> int:
     quotient = abs(p) // abs(q)
     return quotient if (p < 0) == (q < 0) else -quotient

@@ -37,11 +37,12 @@ _LARGEST_RATIO = 200
 _FREE = 1 << 30
 """A gzip file may unpack to this much, or to _LARGEST_RATIO times its size, and to _LARGEST_FILE at most. (Sparse lattice networks do
 reach ratios of several hundred.)"""
+_OPEN_SHAPE = "export the network with fixed dimensions, or ask in VNN-LIB 2, where the query declares the shape"
 
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A network as read: the graph for the bounds and the file's bytes (unpacked) for the replay.
+    """A network as read: the graph for the bounds and the file's bytes (unpacked) for the replay; sha256: of the file as stored.
 
     Shapes are concrete (a symbolic batch is 1); inputs and outputs are in the order in which the flat ones join them.
     The first `hidden` outputs are tensors from inside the network, which `data` then gives as outputs of its own.
@@ -94,15 +95,23 @@ def read(path: str | Source, *, shapes: Shapes | None = None, hidden: Sequence[s
     if found is None:
         raise ModelError(f"no such file: {path}", code="V102", location=Location(str(path)))
     try:
-        data = _unpacked(found)
+        raw = found.read_bytes()
     except OSError as error:
         raise ModelError(f"cannot read the file: {error.strerror or error}", code="V102", location=Location(str(found))) from error
-    return read_bytes(data, found, shapes=shapes, hidden=hidden)
+    return _model(_unpacked(raw, found), _digest(raw), found, shapes, hidden)
 
 
 def read_bytes(data: bytes, path: str | Path = "<bytes>", *, shapes: Shapes | None = None, hidden: Sequence[str] = ()) -> Model:
     """The same for the unpacked bytes of a file; `path` is for messages."""
-    file, digest = str(path), hashlib.sha256(data).hexdigest()
+    return _model(data, _digest(data), Path(path), shapes, hidden)
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _model(data: bytes, digest: str, path: Path, shapes: Shapes | None, hidden: Sequence[str]) -> Model:
+    file = str(path)
     proto = _parsed(data, file)
     if hidden:
         data = _exposed(proto, hidden, file)
@@ -123,7 +132,7 @@ def read_bytes(data: bytes, path: str | Path = "<bytes>", *, shapes: Shapes | No
     outputs = [known[o.name] for o in proto.graph.output]
     graph = simplify(_closed(builder, outputs, [o.name for o in proto.graph.output], file))
     return Model(
-        graph, data, Path(path), digest, tuple(i.name for i in inputs), resolved, tuple(map(_dtype, inputs)),
+        graph, data, path, digest, tuple(i.name for i in inputs), resolved, tuple(map(_dtype, inputs)),
         tuple(o.name for o in proto.graph.output), tuple(o.shape for o in outputs), tuple(map(_dtype, proto.graph.output)), opset,
         Counter(n.op_type for n in proto.graph.node),
         sum(v.data.size for v in initializers.values() if v.data is not None and v.data.dtype.kind == "f"),
@@ -133,8 +142,7 @@ def read_bytes(data: bytes, path: str | Path = "<bytes>", *, shapes: Shapes | No
 # -- bytes --
 
 
-def _unpacked(path: Path) -> bytes:
-    raw = path.read_bytes()
+def _unpacked(raw: bytes, path: Path) -> bytes:
     if path.suffix != ".gz":
         return raw
     limit = min(_LARGEST_FILE, max(_FREE, _LARGEST_RATIO * len(raw)))
@@ -333,7 +341,7 @@ def _input_shape(value: onnx.ValueInfoProto, given: tuple[int, ...] | None, file
         raise ModelError(f"input {value.name!r} is no tensor of float or double but of {type_name(kind.elem_type)}", code="V109",
                          location=where)
     if not kind.HasField("shape") and given is None:
-        raise ModelError(f"the shape of input {value.name!r} is not known", code="V108", location=where, hint="give it (--shape)")
+        raise ModelError(f"the shape of input {value.name!r} is not known", code="V108", location=where, hint=_OPEN_SHAPE)
     dims = [d.dim_value if d.dim_value > 0 else 0 for d in kind.shape.dim]
     shown = [d.dim_value or d.dim_param or "?" for d in kind.shape.dim]
     if given is not None:
@@ -345,7 +353,7 @@ def _input_shape(value: onnx.ValueInfoProto, given: tuple[int, ...] | None, file
         dims[0] = 1
     if 0 in dims:
         raise ModelError(f"input {value.name!r} has the shape {shown}, which leaves more open than the batch", code="V108", location=where,
-                         hint="give the shape (--shape)")
+                         hint=_OPEN_SHAPE)
     return tuple(dims)
 
 

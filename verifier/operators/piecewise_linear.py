@@ -134,7 +134,3 @@ class Clip(PiecewiseLinear):
         flat = (upper <= self.low) | (lower >= self.high)
         identity = (lower >= self.low) & (upper <= self.high) & ~flat
         return xp.where(identity, one, zero), xp.where(flat, zero, one)
-
-    @property
-    def offset_scale(self) -> float:
-        return max((abs(k) for k in self.kinks), default=0.0)

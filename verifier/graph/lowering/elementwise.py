@@ -48,23 +48,18 @@ def tanh(call: Call) -> Value:
     return _apply(call, smooth.Tanh(), False)
 
 
-_LARGEST32 = float(np.finfo(np.float32).max)
-
-
 @operator("Clip", 1, 3)
 def clip(call: Call) -> Value:
-    """Bounds are attributes before opset 11, then optional inputs. The largest float32, the attributes' default, means no bound."""
+    """Bounds are attributes before opset 11, then optional inputs. One that is absent is none (the standard has the end of the type's
+    range, which no number of the type exceeds); one that is given is a bound, however large."""
     if call.opset < 11:
         if call.count > 1:
             call.fail("bounds as inputs exist from opset 11 on", code="V114")
-        low, high = call.real("min", -_LARGEST32), call.real("max", _LARGEST32)
+        low, high = (call.real(name, 0.0) if call.has(name) else none for name, none in (("min", -np.inf), ("max", np.inf)))
     else:
         low, high = _bound(call, 1, -np.inf), _bound(call, 2, np.inf)
     if low > high:
         call.fail(f"min = {low} is greater than max = {high}")
-    low, high = low if low > -_LARGEST32 else -np.inf, high if high < _LARGEST32 else np.inf
-    if low == np.inf or high == -np.inf:
-        call.fail("the bounds leave no number")
     if low == -np.inf and high == np.inf:
         return call.input(0)
     return _apply(call, piecewise_linear.Clip(low, high), True)
