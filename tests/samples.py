@@ -23,25 +23,25 @@ PROVENANCE = Provenance(
     {"search.timeout": (10.0, "command line"), "search.seed": (0, "default")},
 )
 TRACE = (TracePoint(0.25, -1.5, 1, 1), TracePoint(0.5, -0.0625, 40, 600), TracePoint(0.625, None, 2, 1204))
-STATISTICS = Statistics({"load": 0.125, "search": 0.5}, 1204, 9632, (12, 3), 512.0, 2, TRACE)
+STATISTICS = Statistics({"load": 0.125, "search": 0.5}, 1204, (12, 3), 512.0, 2, TRACE)
 COUNTEREXAMPLE = Counterexample(("0.1", "-1e-05"), ("1.25",), 1, 0.25, "onnxruntime 1.32.0")
 
 
 def sat(**changes: Any) -> Verdict:
-    disjuncts = (DisjunctResult(0, 12, Status.UNSAT, 0.5, 1, "root bound"), DisjunctResult(1, 13, Status.SAT, None, 1, "attack"))
+    disjuncts = (DisjunctResult(0, 12, Status.UNSAT, "root bound"), DisjunctResult(1, 13, Status.SAT, "attack"))
     fields = {"counterexample": COUNTEREXAMPLE, "disjuncts": disjuncts, "statistics": STATISTICS, **changes}
     return Verdict(Status.SAT, Reason.COUNTEREXAMPLE, PROVENANCE, **fields)
 
 
 def unsat(**changes: Any) -> Verdict:
-    fields = {"disjuncts": (DisjunctResult(0, 12, Status.UNSAT, 0.5, 1204, "branch and bound"),), "statistics": STATISTICS, **changes}
+    fields = {"disjuncts": (DisjunctResult(0, 12, Status.UNSAT, "branch and bound"),), "statistics": STATISTICS, **changes}
     return Verdict(Status.UNSAT, Reason.PROVED, PROVENANCE, **fields)
 
 
 def undecided(reason: Reason = Reason.TIMEOUT, **changes: Any) -> Verdict:
     fields = {
         "lower_bound": -0.0625,
-        "disjuncts": (DisjunctResult(0, None, reason.statuses[0], float("-inf"), 7),),
+        "disjuncts": (DisjunctResult(0, None, reason.statuses[0]),),
         "statistics": STATISTICS,
         "explanation": ("Disjunct 0 is open.",),
         **changes,

@@ -114,8 +114,6 @@ class DisjunctResult:
     index: int
     line: int | None
     status: Status
-    lower_bound: float | None = None
-    subproblems: int = 0
     method: str = ""
 
 
@@ -136,7 +134,6 @@ class Statistics:
 
     seconds: Mapping[str, float] = field(default_factory=dict)
     subproblems: int = 0
-    bounds: int = 0
     unstable: tuple[int, ...] = ()
     peak_memory_mb: float | None = None
     threads: int = 1

@@ -30,7 +30,7 @@ def test_summary_of_holds() -> None:
     shown = text.summary(unsat())
     assert shown.startswith("holds: ")
     assert "0.62 s (load 0.12, search 0.50)" in shown
-    assert "1 204 subproblems, 9 632 bounds, 0.5 GB at most" in shown
+    assert "1 204 subproblems, 0.5 GB at most" in shown
 
 
 def test_undecided_is_explained() -> None:
@@ -40,7 +40,7 @@ def test_undecided_is_explained() -> None:
 
 def test_verbose_adds_disjuncts_and_settings() -> None:
     shown = text.summary(sat(), verbose=True)
-    assert "0 (line 12): excluded, bound 0.5, 1 subproblems, root bound" in shown
+    assert "0 (line 12): excluded, root bound" in shown
     assert "search.timeout = 10.0 (command line)" in shown
     assert "search.seed = 0 (default)" in shown
     assert "sha256 " + "a" * 64 in shown

@@ -41,9 +41,7 @@ def document(verdict: Verdict) -> dict[str, Any]:
                 "index": d.index,
                 "line": d.line,
                 "verdict": d.status.value,
-                "lower_bound": number(d.lower_bound),
                 "method": d.method,
-                "subproblems": d.subproblems,
             }
             for d in verdict.disjuncts
         ],
@@ -51,7 +49,6 @@ def document(verdict: Verdict) -> dict[str, Any]:
             "total_seconds": cost.total_seconds,
             "seconds": dict(cost.seconds),
             "subproblems": cost.subproblems,
-            "bounds": cost.bounds,
             "unstable": list(cost.unstable),
             "peak_memory_mb": cost.peak_memory_mb,
             "threads": cost.threads,

@@ -55,8 +55,7 @@ def _cost(verdict: Verdict) -> Iterator[str]:
     phases = ", ".join(f"{name} {seconds:.2f}" for name, seconds in cost.seconds.items())
     yield f"  time            {cost.total_seconds:.2f} s" + (f" ({phases})" if phases else "")
     memory = "" if cost.peak_memory_mb is None else f", {cost.peak_memory_mb / 1024:.1f} GB at most"
-    bounds = f", {count(cost.bounds)} bounds" if cost.bounds else ""
-    yield f"  work            {count(cost.subproblems)} subproblems{bounds}{memory}"
+    yield f"  work            {count(cost.subproblems)} subproblems{memory}"
 
 
 def _details(verdict: Verdict) -> Iterator[str]:
@@ -74,10 +73,9 @@ def _details(verdict: Verdict) -> Iterator[str]:
 
 def _disjunct(result: DisjunctResult) -> str:
     line = "" if result.line is None else f" (line {result.line})"
-    bound = "" if result.lower_bound is None else f", bound {result.lower_bound:.6g}"
     method = f", {result.method}" if result.method else ""
     word = {Status.SAT: "violated", Status.UNSAT: "excluded"}.get(result.status, "open")
-    return f"  disjunct        {result.index}{line}: {word}{bound}, {count(result.subproblems)} subproblems{method}"
+    return f"  disjunct        {result.index}{line}: {word}{method}"
 
 
 def shape(dims: tuple[int, ...]) -> str:
