@@ -20,6 +20,7 @@ from verifier.bounds.ascent import Ascent, Schedule, initial_parameters, problem
 from verifier.bounds.batch import BoxBounds, Neurons, bound_boxes, make_heads, neuron_planes
 from verifier.bounds.dual import Dual, Interval, Problem, Relaxation, evaluate, relax
 from verifier.bounds.intermediate import RootBounds, root_bounds
+from verifier.bounds.reduction import Reduction
 from verifier.bounds.rigorous import ErrorWeights, error_weights
 from verifier.bounds.targets import Targets
 from verifier.config import Settings
@@ -568,7 +569,7 @@ def tree(
     exact: Arrays = EXACT,
     proposals: Arrays | None = None,
 ) -> neuron_split.Tree:
-    return neuron_split.Tree.of(graph, exact, proposals or exact, bounds, targets, lower, upper)
+    return neuron_split.Tree.of(graph, Reduction.none(graph), exact, proposals or exact, bounds, targets, lower, upper)
 
 
 def start_splits(t: neuron_split.Tree, disjuncts: np.ndarray | None = None) -> neuron_split.Splits:

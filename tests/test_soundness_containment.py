@@ -190,14 +190,7 @@ def check_splits(case: Case, arrays: Arrays, bounds: RootBounds) -> None:
     )
     splits = random_splits(case, t)
     found = neuron_split.bound(t, splits, Schedule(3), graphs.context(100.0))
-    rigorous, _, _ = neuron_split.exact_rows(
-        t,
-        found.splits,
-        found.low,
-        np.maximum(found.low, found.high),
-        t.parameters(found.splits, known(t, found), arrays),
-        np.full(len(splits), True),
-    )
+    rigorous = t.exact_rows(found.splits, t.parameters(found.splits, known(t, found), t.proposals), np.full(len(splits), True)).bounds
     low, high = t.enclosures(splits)
     flat = np.concatenate([*(case.values[p] for p in graph.preactivations), case.x], axis=1)
     for b in range(len(splits)):

@@ -18,7 +18,7 @@ import numpy as np
 from verifier import __version__
 from verifier.attack.witness import Gate, Witness
 from verifier.config import Settings
-from verifier.parallel import Workers, available_cores
+from verifier.parallel import Late, Workers, available_cores
 from verifier.problem import Problem, assignments, decimals, read
 from verifier.search.events import Event, Listener, Trace
 from verifier.search.outcome import Context
@@ -26,6 +26,10 @@ from verifier.verdict import Counterexample, DisjunctResult, FileRecord, Provena
 
 if TYPE_CHECKING:
     from verifier.search.solve import Solved
+
+
+_GRACE = 0.5
+"""Seconds after the time limit for what was begun before it."""
 
 
 @dataclass(eq=False)
@@ -36,7 +40,7 @@ class Run:
     listener: Listener | None
     stop: Callable[[], bool]
     workers: Workers
-    started: float = field(default_factory=time.monotonic)
+    started: float
     seconds: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     trace: Trace = field(default_factory=Trace)
@@ -51,8 +55,10 @@ class Run:
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
         start = self.clock()
-        yield
-        self.seconds[name] = self.seconds.get(name, 0.0) + self.clock() - start
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + self.clock() - start
 
     def report(self, event: Event) -> None:
         self.trace.add(event)
@@ -80,8 +86,10 @@ def decide(
     load: Callable[[], Problem], settings: Settings, listener: Listener | None = None, stop: Callable[[], bool] | None = None
 ) -> Verdict:
     """`verify` for a problem that `load` gives; the clock runs while it does."""
-    with Workers(available_cores()) as workers:
-        run = Run(settings, listener, stop or (lambda: False), workers)
+    started = time.monotonic()
+    limit = float("inf") if settings.search.timeout is None else settings.search.timeout
+    with Workers(available_cores(), started + limit + _GRACE) as workers:
+        run = Run(settings, listener, stop or (lambda: False), workers, started)
         with run.phase("read"):
             problem = load()
             run.warnings += problem.warnings
@@ -142,8 +150,11 @@ def _search(run: Run, problem: Problem, live: Sequence[int]) -> Verdict:
     # 2 % of the limit, half a second at most, are left for the last batch and the report.
     deadline = run.deadline - min(0.5, 0.02 * run.deadline) if run.deadline != float("inf") else run.deadline
     context = Context(run.clock, deadline, run.stop, gate, run.report, np.random.default_rng(run.settings.search.seed), run.workers)
-    with run.phase("search"):
-        solved = solve(Query.of(problem.graph, disjuncts), run.settings, context)
+    try:
+        with run.phase("search"):
+            solved = solve(Query.of(problem.graph, disjuncts), run.settings, context)
+    except Late:
+        return _verdict(run, problem, Status.TIMEOUT, Reason.TIMEOUT, explanation=("The last batch did not end in time.",))
     outcome = solved.outcome
     if outcome.witness is not None:
         witness = replace(outcome.witness, disjunct=live[outcome.witness.disjunct])
@@ -181,13 +192,14 @@ def _verdict(
     bound = None if solved is None or status.decided or not np.isfinite(solved.outcome.lower_bound) else solved.outcome.lower_bound
     if solved is not None and not status.decided:
         explanation = _explain(solved, bound) + explanation
+    course = run.trace.points()
     statistics = Statistics(
         dict(run.seconds),
-        0 if solved is None else solved.outcome.subproblems,
+        solved.outcome.subproblems if solved is not None else course[-1].nodes if course else 0,
         unstable=() if solved is None else solved.unstable,
         peak_memory_mb=peak_memory_mb(),
         threads=run.workers.cores,
-        trace=run.trace.points(),
+        trace=course,
     )
     return Verdict(
         status,

@@ -10,8 +10,10 @@ from __future__ import annotations
 import ctypes
 import os
 import pickle
+import select
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
@@ -20,6 +22,14 @@ from threadpoolctl import threadpool_limits
 T = TypeVar("T")
 R = TypeVar("R")
 
+_PATIENCE = 30.0, 20.0
+"""A child may take 30 seconds, and 20 times as long as the parent took for a share of the same size: one that takes longer is taken
+to be stopped for good, such as by a lock that another thread held at the fork."""
+
+
+class Late(Exception):
+    """The deadline has passed, and a child has not answered."""
+
 
 def available_cores() -> int:
     """Cores this process may run on."""
@@ -27,10 +37,11 @@ def available_cores() -> int:
 
 
 class Workers:
-    """As many processes at a time as cores, and one thread in each. Use as a context manager."""
+    """As many processes at a time as cores, and one thread in each, until `deadline` on the monotonic clock. Use as a context manager."""
 
-    def __init__(self, cores: int):
+    def __init__(self, cores: int, deadline: float = float("inf")):
         self.cores = cores if sys.platform == "linux" else 1
+        self._deadline = deadline
         # Two levels of parallel work would wait for each other.
         self._limit = threadpool_limits(1, user_api="blas") if self.cores > 1 else None
         if sys.platform == "linux":
@@ -39,7 +50,8 @@ class Workers:
     def map(self, function: Callable[[T], R], items: Iterable[T]) -> list[R]:
         """function(item) for every item, in order. `function` must not have side effects: it may run in a child process.
 
-        An exception in a child makes the parent compute that child's share, and so meet the exception itself.
+        Where a child fails, is killed (such as for memory) or does not answer, the parent computes its share, and so meets an
+        exception itself. Raises Late where there is no time for that.
         """
         todo = list(items)
         count = min(self.cores, len(todo))
@@ -47,10 +59,14 @@ class Workers:
             return [function(item) for item in todo]
         shares = [todo[i * len(todo) // count : (i + 1) * len(todo) // count] for i in range(count)]
         children = [_Child(function, share) for share in shares[1:]]
+        start = time.monotonic()
         try:
             results = [function(item) for item in shares[0]]
+            patience = _PATIENCE[0] + _PATIENCE[1] * (time.monotonic() - start)
             for child, share in zip(children, shares[1:]):
-                found: list[R] | None = child.results()
+                found: list[R] | None = child.results(min(self._deadline, time.monotonic() + patience))
+                if found is None and time.monotonic() >= self._deadline:
+                    raise Late
                 results += [function(item) for item in share] if found is None else found
         finally:
             for child in children:
@@ -82,14 +98,17 @@ class _Child:
                 os._exit(0)
         os.close(write)
 
-    def results(self) -> list[R] | None:
-        """What the child sent; None where it ended without."""
-        with os.fdopen(self._read, "rb", closefd=False) as stream:
-            data = stream.read()
-        if not data:
-            return None
+    def results(self, until: float) -> list[R] | None:
+        """What the child sent by the moment `until`; None where it ended before, or has not done."""
+        poll, parts = select.poll(), []
+        poll.register(self._read, select.POLLIN)
+        while poll.poll(1000.0 * max(0.0, until - time.monotonic())):
+            part = os.read(self._read, 1 << 20)
+            if not part:
+                break
+            parts.append(part)
         try:
-            return pickle.loads(data)  # noqa: S301 - written by this program a moment ago, through a private pipe
+            return pickle.loads(b"".join(parts))  # noqa: S301 - written by this program a moment ago, through a private pipe
         except (pickle.UnpicklingError, EOFError):
             return None
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +17,9 @@ import pytest
 from tests.models import QUERY, model
 from verifier.cli.application import run
 from verifier.report import json_report
+from verifier.search.events import Event
+from verifier.search.outcome import Context
+from verifier.search.solve import Solved
 
 pytest.importorskip("verifier.engine")
 
@@ -118,3 +123,20 @@ def test_bundled_properties(network: str, query: str, verdict: str, capsys: Capt
     code = run(["verify", str(SPECS / network), str(SPECS / query), "--device", "cpu", "--timeout", "60", "-q"])
     assert capsys.readouterr().out.split("\n")[0] == verdict
     assert code == {"unsat": 0, "sat": 1}[verdict]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="children are forked")
+def test_a_child_that_hangs_ends_the_run_on_time(files: Files, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("verifier.engine.available_cores", lambda: 2)
+    parent = os.getpid()
+
+    def hang(query: object, settings: object, context: Context) -> Solved:
+        context.report(Event("B", 0.1, nodes=12))
+        context.workers.map(lambda item: time.sleep(0 if os.getpid() == parent else 3600), range(2))
+        raise AssertionError("the child has answered")
+
+    monkeypatch.setattr("verifier.search.solve.solve", hang)
+    start = time.monotonic()
+    assert run([*files.arguments(), "--timeout", "1", "--json", str(files.folder / "v.json")]) == 3
+    assert time.monotonic() - start < 5.0 and capsys.readouterr().out == "timeout\n"
+    assert files.document()["statistics"]["subproblems"] == 12  # type: ignore[index]
