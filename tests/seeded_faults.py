@@ -44,6 +44,7 @@ class Fault:
     old: str
     new: str
     loose: bool = False
+    tests: tuple[str, ...] = TESTS
 
 
 DUAL, RIGOROUS, BATCH, INTERVAL = (f"verifier/bounds/{n}.py" for n in ("dual", "rigorous", "batch", "interval"))
@@ -55,7 +56,41 @@ ROOTS, TARGETS, LINEAR, SMOOTH, AFFINE = (
     "verifier/operators/affine.py",
 )
 NEURONS, INPUTS, SPLITS, CLIP = (f"verifier/search/{n}.py" for n in ("neuron_split", "input_split", "splits", "clipping"))
+LINEAR_OPS, CONVOLUTIONS, ARITHMETIC, CLIPS = (
+    f"verifier/graph/lowering/{n}.py" for n in ("linear", "convolution", "arithmetic", "elementwise")
+)
+LOWERING = ("tests/graph/test_self_check.py",)
+"""The self-check has to notice faults of the reader by itself: its tests expect that correct readings pass, and nothing else fails then."""
 FAULTS = (
+    # the reader
+    Fault(
+        "square matrix transposed",
+        LINEAR_OPS,
+        'b = permuted(call, b, (1, 0)) if call.flag("transB", False) else b',
+        'b = permuted(call, b, (1, 0)) if call.flag("transB", False) and b.shape[0] != b.shape[1] else b',
+        tests=LOWERING,
+    ),
+    Fault("beta forgotten", LINEAR_OPS, "return added(call, y, _times(call, c, beta))", "return added(call, y, c)", tests=LOWERING),
+    Fault(
+        "epsilon missing", ARITHMETIC, "factor = scale / np.sqrt(variance + epsilon)", "factor = scale / np.sqrt(variance)", tests=LOWERING
+    ),
+    Fault("mean missing", ARITHMETIC, "bias - product, magnitude", "bias, magnitude", tests=LOWERING),
+    Fault(
+        "padding of the wrong side",
+        CONVOLUTIONS,
+        "padding = (height.before, width.before, height.after + height.extra, width.after + width.extra)",
+        "padding = (height.after + height.extra, width.before, height.before, width.after + width.extra)",
+        tests=LOWERING,
+    ),
+    Fault(
+        "same padding of the wrong side",
+        CONVOLUTIONS,
+        'before = total // 2 if auto == "SAME_UPPER" else',
+        'before = total // 2 if auto == "SAME_LOWER" else',
+        tests=LOWERING,
+    ),
+    Fault("subtraction adds", ARITHMETIC, "call.input(0), call.input(1), -1)", "call.input(0), call.input(1), 1)", tests=LOWERING),
+    Fault("upper bound of a clip lost", CLIPS, "piecewise_linear.Clip(low, high)", "piecewise_linear.Clip(low, np.inf)", tests=LOWERING),
     # the evaluator
     Fault("rows of one branch only", DUAL, "for n in range(max(rows), -1, -1):", "for n in reversed(graph.ancestors(max(rows))):"),
     Fault("missing bias", DUAL, "constant = constant + _offset_product(flat, node.operator.offset, node.shape)", "pass"),
@@ -357,7 +392,7 @@ def run(fault: Fault) -> tuple[str, float, str]:
         (copy / fault.file).write_text(source.replace(fault.old, fault.new))
         environment = {**os.environ, "SOUNDNESS_SEEDS": os.environ.get("SOUNDNESS_SEEDS", "60"), "PYTHONDONTWRITEBYTECODE": "1"}
         start = time.monotonic()
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "--tb=no", "-p", "no:cacheprovider", *TESTS]
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "--tb=no", "-p", "no:cacheprovider", *fault.tests]
         done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, timeout=900)
         first = next((line.split(" ")[1] for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))), "")
         result = "survived" if done.returncode == 0 else "killed" if done.returncode > 0 else "aborted"  # by a signal, from outside

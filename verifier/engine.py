@@ -52,6 +52,10 @@ class Run:
     def deadline(self) -> float:
         return float("inf") if self.settings.search.timeout is None else self.settings.search.timeout
 
+    def late(self) -> bool:
+        """The time has run out, or the run was asked to stop."""
+        return self.clock() >= self.deadline or self.stop()
+
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
         start = self.clock()
@@ -112,22 +116,28 @@ def _decide(run: Run, problem: Problem) -> Verdict:
     live = [i for i, d in enumerate(prop.disjuncts) if not d.empty]
     if not live:
         return _verdict(run, problem, Status.UNSAT, Reason.VACUOUS)
-    if run.clock() >= run.deadline:
+    if run.late():
         return _verdict(run, problem, Status.TIMEOUT, Reason.TIMEOUT, explanation=("The time limit had passed before the search began.",))
     with run.phase("self-check"):
         first = prop.disjuncts[live[0]]
-        problem.check(first.lower, first.upper, run.settings.search.seed)
+        problem.check(first.lower, first.upper, run.settings.search.seed, run.late)
     gate = Gate(problem.replay, prop.disjuncts, problem.dtype)
-    for i in live:
-        if not prop.disjuncts[i].rows:  # nothing is asked of the network: any point of the box will do
-            witness = gate.confirm(0.5 * prop.disjuncts[i].lower + 0.5 * prop.disjuncts[i].upper, i)
+    asking = [i for i in live if prop.disjuncts[i].rows]
+    for i in sorted({*live} - {*asking}):  # nothing is asked of the network: any point of the box will do
+        lower, upper = prop.disjuncts[i].lower, prop.disjuncts[i].upper
+        for point in (0.5 * lower + 0.5 * upper, lower, upper):
+            witness = gate.confirm(point, i)
             if witness is not None:
                 return _verdict(run, problem, Status.SAT, Reason.VACUOUS, witness=witness)
     witness = _at_centre(problem, gate, live)
     if witness is not None:
         said = "The centre of the input region, which the property is about, violates it already."
         return _verdict(run, problem, Status.SAT, Reason.COUNTEREXAMPLE, witness=witness, explanation=(said,))
-    return _search(run, problem, live)
+    found = _search(run, problem, asking) if asking else None
+    if found is not None and (found.status is not Status.UNSAT or asking == live):
+        return found
+    said = "A disjunct asks nothing of the network, but the network has no finite output at any of its points that were tried."
+    return _verdict(run, problem, Status.UNKNOWN, Reason.NUMERICALLY_UNDECIDED, explanation=(said,))
 
 
 def _at_centre(problem: Problem, gate: Gate, live: Sequence[int]) -> Witness | None:
@@ -142,6 +152,7 @@ def _at_centre(problem: Problem, gate: Gate, live: Sequence[int]) -> Witness | N
 
 
 def _search(run: Run, problem: Problem, live: Sequence[int]) -> Verdict:
+    """live: positions of the disjuncts to decide, all with rows."""
     from verifier.search.query import Query
     from verifier.search.solve import solve
 
@@ -160,7 +171,7 @@ def _search(run: Run, problem: Problem, live: Sequence[int]) -> Verdict:
         witness = replace(outcome.witness, disjunct=live[outcome.witness.disjunct])
         return _verdict(run, problem, Status.SAT, Reason.COUNTEREXAMPLE, solved, witness)
     if outcome.proved:
-        return _verdict(run, problem, Status.UNSAT, Reason.PROVED, solved, live=live)
+        return _verdict(run, problem, Status.UNSAT, Reason.PROVED, solved)
     if run.stop():
         return _verdict(run, problem, Status.UNKNOWN, Reason.INTERRUPTED, solved)
     if outcome.exhausted:
@@ -175,7 +186,6 @@ def _verdict(
     reason: Reason,
     solved: Solved | None = None,
     witness: Witness | None = None,
-    live: Sequence[int] = (),
     explanation: tuple[str, ...] = (),
 ) -> Verdict:
     counterexample = None if witness is None else _counterexample(problem, witness)

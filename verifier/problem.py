@@ -11,7 +11,8 @@ import numpy as np
 
 from verifier.errors import InternalError, Location, PropertyError, UsageError
 from verifier.graph import onnx_reader
-from verifier.graph.replay import Evaluator, Replay, self_check
+from verifier.graph.replay import Evaluator, Replay
+from verifier.graph.self_check import self_check
 from verifier.property import vnnlib1
 from verifier.property.tokens import speaks_version_2
 from verifier.verdict import Assignment, FileRecord
@@ -32,14 +33,14 @@ Networks = onnx_reader.Source | Mapping[str, onnx_reader.Source]
 class Problem:
     """graph: from the inputs to the outputs of `prop`. dtype: the narrowest input type of the networks, whose values all of them hold.
 
-    check(lower, upper, seed): compares the graph with onnxruntime on a box; it raises SelfCheckError. files: of the networks.
+    check(lower, upper, seed, stop): compares the graph with onnxruntime on a box; it raises SelfCheckError. files: of the networks.
     """
 
     graph: Graph
     prop: Property
     dtype: np.dtype
     replay: Evaluator
-    check: Callable[[np.ndarray, np.ndarray, int], object]
+    check: Callable[[np.ndarray, np.ndarray, int, Callable[[], bool]], object]
     files: tuple[FileRecord, ...]
     warnings: tuple[str, ...]
 
@@ -108,8 +109,8 @@ def _single(model: Model, prop: Property, path: str | None = None) -> Problem:
     replay = Replay(model)
     files = (FileRecord(path or model.file, model.sha256),)
 
-    def check(lower: np.ndarray, upper: np.ndarray, seed: int) -> object:
-        return self_check(model, replay, lower, upper, seed)
+    def check(lower: np.ndarray, upper: np.ndarray, seed: int, stop: Callable[[], bool]) -> object:
+        return self_check(model, lower, upper, seed, stop)
 
     return Problem(model.graph, prop, _narrowest(model.input_dtypes), replay, check, files, prop.warnings)
 

@@ -12,8 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import jsonschema
+import numpy as np
 import pytest
+from onnx import helper
 
+from tests.graph import models
 from tests.models import QUERY, model
 from verifier.cli.application import run
 from verifier.report import json_report
@@ -140,3 +143,29 @@ def test_a_child_that_hangs_ends_the_run_on_time(files: Files, capsys: Capture, 
     assert run([*files.arguments(), "--timeout", "1", "--json", str(files.folder / "v.json")]) == 3
     assert time.monotonic() - start < 5.0 and capsys.readouterr().out == "timeout\n"
     assert files.document()["statistics"]["subproblems"] == 12  # type: ignore[index]
+
+
+DOUBLE = "(declare-const X_0 Real)(declare-const Y_0 Real)(assert (or {}))"
+HUGE = "(and (>= X_0 2e38) (<= X_0 3e38))"
+
+
+@pytest.mark.parametrize(
+    ("arms", "verdict"),
+    [
+        (HUGE, "unknown"),
+        (HUGE + "(and (>= X_0 0.0) (<= X_0 1.0) (>= Y_0 2.5))", "unknown"),
+        (HUGE + "(and (>= X_0 0.0) (<= X_0 1.0) (>= Y_0 1.5))", "sat"),
+        (HUGE + "(and (>= X_0 0.0) (<= X_0 1.0))", "sat"),
+        ("(and (>= X_0 1.0) (<= X_0 3e38))", "sat"),
+    ],
+)
+def test_a_disjunct_without_rows_where_the_network_overflows(tmp_path: Path, capsys: Capture, arms: str, verdict: str) -> None:
+    """y = 2 x is infinite in float32 on all of HUGE: nothing confirms a counterexample there, and nothing excludes one."""
+    network, query = tmp_path / "net.onnx", tmp_path / "q.vnnlib"
+    nodes = [helper.make_node("Mul", ["x", "two"], ["y"])]
+    network.write_bytes(models.model(nodes, {"x": [1]}, ["y"], {"two": np.float32(2).reshape(())}))
+    query.write_text(DOUBLE.format(arms))
+    run(["verify", str(network), str(query), "-q", "--json", str(tmp_path / "v.json")])
+    assert capsys.readouterr().out.split()[0] == verdict
+    found = json.loads((tmp_path / "v.json").read_text())
+    assert found["verdict"] == verdict and (verdict == "sat" or found["reason"] == "numerically_undecided")

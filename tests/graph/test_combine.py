@@ -26,8 +26,12 @@ def dense(seed: int, kind: int = TensorProto.FLOAT) -> bytes:
     rng = np.random.default_rng(seed)
     dtype = np.float64 if kind == TensorProto.DOUBLE else np.float32
     w, b, v = (rng.normal(size=shape).astype(dtype) for shape in ((3, 4), (4,), (4, 2)))
-    nodes = [helper.make_node("MatMul", ["x", "w"], ["p"]), helper.make_node("Add", ["p", "b"], ["a"]),
-             helper.make_node("Relu", ["a"], ["h"]), helper.make_node("MatMul", ["h", "v"], ["y"])]
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["p"]),
+        helper.make_node("Add", ["p", "b"], ["a"]),
+        helper.make_node("Relu", ["a"], ["h"]),
+        helper.make_node("MatMul", ["h", "v"], ["y"]),
+    ]
     return model(nodes, {"x": ["N", 3]}, ["y"], {"w": w, "b": b, "v": v}, kind=kind)
 
 
@@ -87,14 +91,17 @@ def test_inputs_of_one_network_may_be_tied(load: Any) -> None:
 
 
 def test_several_inputs_and_outputs(load: Any) -> None:
-    prop, joint = load("(declare-network f (declare-input U float32 [2]) (declare-input V float32 [1,2])"
-                       "(declare-output S float32 [1,2]) (declare-output D float32 [1,2]))", f=several())
+    prop, joint = load(
+        "(declare-network f (declare-input U float32 [2]) (declare-input V float32 [1,2])"
+        "(declare-output S float32 [1,2]) (declare-output D float32 [1,2]))",
+        f=several(),
+    )
     x = np.array([[1.0, 2.0, 0.25, 0.5]])
     assert joint.graph.evaluate(x).tolist() == JointReplay(joint).run(x)[1].tolist() == [[1.25, 2.5, 0.75, 1.5]]
     assert joint.graph is joint.parts[0].model.graph
 
 
-HIDDEN = "(declare-network f (declare-input X float32 [1,3]) (declare-hidden H float32 [1,4] \"%s\") (declare-output Y float32 [1,2]))"
+HIDDEN = '(declare-network f (declare-input X float32 [1,3]) (declare-hidden H float32 [1,4] "%s") (declare-output Y float32 [1,2]))'
 
 
 @pytest.mark.parametrize("name", ["a", "h", "p"])
@@ -143,8 +150,10 @@ def test_open_dimensions_are_fixed_by_the_query(load: Any) -> None:
 
 def test_another_arrangement_of_the_elements_is_a_warning(load: Any) -> None:
     _, joint = load(F.replace("[1,3]", "[3]").replace("[1,2]", "[2]"), f=dense(1))
-    assert [w.split(":")[0] for w in joint.warnings] == ["X has the shape [3] in the query and [1, 3] in the model",
-                                                         "Y has the shape [2] in the query and [1, 2] in the model"]
+    assert [w.split(":")[0] for w in joint.warnings] == [
+        "X has the shape [3] in the query and [1, 3] in the model",
+        "Y has the shape [2] in the query and [1, 2] in the model",
+    ]
 
 
 def test_types_of_isomorphic_networks_are_the_models(load: Any) -> None:

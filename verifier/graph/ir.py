@@ -17,12 +17,14 @@ from verifier.operators.base import Affine, Elementwise, Input, Operator
 
 @dataclass(frozen=True, eq=False)
 class Node:
-    """One value. `inputs` are positions of earlier nodes; `origin` names the ONNX nodes that it stems from."""
+    """One value. `inputs` are positions of earlier nodes; `origin` names the ONNX nodes that it stems from, `tensor` an ONNX tensor
+    with the same elements in C order, if there is one."""
 
     operator: Operator
     inputs: tuple[int, ...]
     shape: tuple[int, ...]
     origin: tuple[str, ...] = ()
+    tensor: str = ""
 
     @property
     def size(self) -> int:

@@ -125,6 +125,7 @@ def _model(data: bytes, digest: str, path: Path, shapes: Shapes | None, hidden: 
     for node in nodes:
         results = lower_node(node, known, opset, builder)
         known.update((name, value) for name, value in zip(node.output, results) if name)
+        builder.name(zip(node.output, results))
         for name in node.output[len(results) :]:
             if name and name in _reads(nodes, proto.graph):
                 raise ModelError(f"{node.op_type} node {node.name!r}: its optional output {name!r} is not supported", code="V111",

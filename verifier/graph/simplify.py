@@ -62,7 +62,9 @@ def _merge(graph: Graph) -> Graph:
         for rule in _RULES:
             result = rule(node, parent)
             if result is not None:
-                merged[i] = replace(result, inputs=parent.inputs, shape=node.shape, origin=(*parent.origin, *node.origin))
+                merged[i] = replace(
+                    result, inputs=parent.inputs, shape=node.shape, origin=(*parent.origin, *node.origin), tensor=node.tensor
+                )
                 del merged[node.inputs[0]]
                 used.add(i)
                 break
@@ -78,7 +80,11 @@ def _rebuilt(graph: Graph, kept: dict[int, Node], same: dict[int, int]) -> Graph
             i = same[i]
         return position[i]
 
-    return Graph(tuple(replace(n, inputs=tuple(target(p) for p in n.inputs)) for n in kept.values()))
+    nodes = [replace(n, inputs=tuple(target(p) for p in n.inputs)) for n in kept.values()]
+    for i in same:
+        at = target(i)
+        nodes[at] = replace(nodes[at], tensor=nodes[at].tensor or graph.nodes[i].tensor)
+    return Graph(tuple(nodes))
 
 
 def _shift_only(node: Node) -> np.ndarray | None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import NoReturn
 
 import numpy as np
@@ -49,6 +49,12 @@ class Builder:
                              location=Location(self.file, detail=origin or None))
         self.nodes.append(Node(operator, tuple(p.node for p in parents), shape, (origin,) if origin else ()))
         return Value(shape, len(self.nodes) - 1)
+
+    def name(self, tensors: Iterable[tuple[str, Value]]) -> None:
+        """Say which ONNX tensors hold the values of nodes; the first name of a node stays."""
+        for tensor, value in tensors:
+            if value.node >= 0:
+                self.nodes[value.node] = replace(self.nodes[value.node], tensor=self.nodes[value.node].tensor or tensor)
 
     def constant(self, data: np.ndarray, origin: str) -> Value:
         return self.add(Constant(data), (), data.shape, origin)
