@@ -174,13 +174,24 @@ FAULTS = (
     Fault(
         "weights of values instead of magnitudes",
         RIGOROUS,
-        "through = op.absolute(1, *parents).reshape(-1)",
-        "through = np.abs(op.forward(1, *parents)).reshape(-1)",
+        "through, ones = op.absolute(2,",
+        "through, ones = op.forward(2,",
     ),
-    Fault("no rounding of intervals", RIGOROUS, "forward[n] = gamma(op.terms + 8) * z +", "forward[n] = 0.0 * z +"),
-    Fault("no underflow of intervals", RIGOROUS, " + _underflow(op, tuple(graph.nodes[p].shape for p in node.inputs))", ""),
-    Fault("cancelling sums", RIGOROUS, "sums = 2 * max(map(len, graph.consumers)) + 6", "sums = 0"),
-    Fault("few additions", RIGOROUS, "adds = 4 * len(graph.nodes) + 6", "adds = 6"),
+    Fault(
+        "no rounding of intervals",
+        RIGOROUS,
+        "_Magnitude(z, error, gamma(op.terms + 8) * z + underflow)",
+        "_Magnitude(z, error, 0.0 * z + underflow)",
+    ),
+    Fault(
+        "no underflow of intervals",
+        RIGOROUS,
+        "_Magnitude(z, error, gamma(op.terms + 8) * z + underflow)",
+        "_Magnitude(z, error, gamma(op.terms + 8) * z)",
+    ),
+    Fault("no floor", RIGOROUS, "return np.maximum(z, _FLOOR)", "return z"),
+    Fault("cancelling sums", RIGOROUS, "self._sums = 2 * max(map(len, graph.consumers)) + 6", "self._sums = 0"),
+    Fault("few additions", RIGOROUS, "self._adds = 4 * len(graph.nodes) + 6", "self._adds = 6"),
     Fault("merged weight lost", RIGOROUS, "weights[n] = weights[n] + _steepest(operator) * weights[p] * (1 + 1e-9)", "pass"),
     # intervals and batches
     Fault(
@@ -226,14 +237,14 @@ FAULTS = (
     Fault(
         "root bounds without rounding",
         ROOTS,
-        "result = evaluate(moved, {p: _unit_rows(arrays, part, node.shape)}, problem, weights).lower[0]",
-        "result = evaluate(moved, {p: _unit_rows(arrays, part, node.shape)}, problem, None).lower[0]",
+        "result = evaluate(graph, {p: _unit_rows(self.arrays, part, shape)}, problem, self.weights).lower[0]",
+        "result = evaluate(graph, {p: _unit_rows(self.arrays, part, shape)}, problem, None).lower[0]",
     ),
     Fault(
         "root bounds of the proposals",
         ROOTS,
-        "problem = problem_of(moved, low, high, below, parameters)",
-        "problem = problem_of(moved, low, high, {n: Interval(0.999 * b.lower, 0.999 * b.upper) for n, b in below.items()}, parameters)",
+        "problem = problem_of(graph, self.low, self.high, below, parameters)",
+        "problem = problem_of(graph, self.low, self.high, {n: Interval(0.999 * b.lower, 0.999 * b.upper) for n, b in below.items()}, parameters)",  # noqa: E501,
     ),
     # operators
     Fault(

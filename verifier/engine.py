@@ -18,7 +18,7 @@ import numpy as np
 from verifier import __version__
 from verifier.attack.witness import Gate, Witness
 from verifier.config import Settings
-from verifier.parallel import Late, Workers, available_cores
+from verifier.parallel import Workers, available_cores
 from verifier.problem import Problem, assignments, decimals, read
 from verifier.search.events import Event, Listener, Trace
 from verifier.search.outcome import Context
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from verifier.search.solve import Solved
 
 
+_TIMEOUT, _INTERRUPTED = (Status.TIMEOUT, Reason.TIMEOUT), (Status.UNKNOWN, Reason.INTERRUPTED)
 _GRACE = 0.5
 """Seconds after the time limit for what was begun before it."""
 
@@ -116,11 +117,14 @@ def _decide(run: Run, problem: Problem) -> Verdict:
     live = [i for i, d in enumerate(prop.disjuncts) if not d.empty]
     if not live:
         return _verdict(run, problem, Status.UNSAT, Reason.VACUOUS)
-    if run.late():
-        return _verdict(run, problem, Status.TIMEOUT, Reason.TIMEOUT, explanation=("The time limit had passed before the search began.",))
-    with run.phase("self-check"):
-        first = prop.disjuncts[live[0]]
-        problem.check(first.lower, first.upper, run.settings.search.seed, run.late)
+    if not run.late():
+        with run.phase("self-check"):
+            first = prop.disjuncts[live[0]]
+            problem.check(first.lower, first.upper, run.settings.search.seed, run.late)
+    if run.late():  # the self-check may have ended early, and nothing may be proved without it
+        said = "The time limit had passed, or the run was stopped, before the search began."
+        interrupted = run.clock() < run.deadline
+        return _verdict(run, problem, *(_INTERRUPTED if interrupted else _TIMEOUT), explanation=(said,))
     gate = Gate(problem.replay, prop.disjuncts, problem.dtype)
     asking = [i for i in live if prop.disjuncts[i].rows]
     for i in sorted({*live} - {*asking}):  # nothing is asked of the network: any point of the box will do
@@ -161,11 +165,8 @@ def _search(run: Run, problem: Problem, live: Sequence[int]) -> Verdict:
     # 2 % of the limit, half a second at most, are left for the last batch and the report.
     deadline = run.deadline - min(0.5, 0.02 * run.deadline) if run.deadline != float("inf") else run.deadline
     context = Context(run.clock, deadline, run.stop, gate, run.report, np.random.default_rng(run.settings.search.seed), run.workers)
-    try:
-        with run.phase("search"):
-            solved = solve(Query.of(problem.graph, disjuncts), run.settings, context)
-    except Late:
-        return _verdict(run, problem, Status.TIMEOUT, Reason.TIMEOUT, explanation=("The last batch did not end in time.",))
+    with run.phase("search"):
+        solved = solve(Query.of(problem.graph, disjuncts), run.settings, context)
     outcome = solved.outcome
     if outcome.witness is not None:
         witness = replace(outcome.witness, disjunct=live[outcome.witness.disjunct])
@@ -173,10 +174,10 @@ def _search(run: Run, problem: Problem, live: Sequence[int]) -> Verdict:
     if outcome.proved:
         return _verdict(run, problem, Status.UNSAT, Reason.PROVED, solved)
     if run.stop():
-        return _verdict(run, problem, Status.UNKNOWN, Reason.INTERRUPTED, solved)
+        return _verdict(run, problem, *_INTERRUPTED, solved)
     if outcome.exhausted:
         return _verdict(run, problem, Status.UNKNOWN, Reason.NUMERICALLY_UNDECIDED, solved)
-    return _verdict(run, problem, Status.TIMEOUT, Reason.TIMEOUT, solved)
+    return _verdict(run, problem, *_TIMEOUT, solved)
 
 
 def _verdict(
@@ -205,7 +206,7 @@ def _verdict(
     course = run.trace.points()
     statistics = Statistics(
         dict(run.seconds),
-        solved.outcome.subproblems if solved is not None else course[-1].nodes if course else 0,
+        max(0 if solved is None else solved.outcome.subproblems, course[-1].nodes if course else 0),
         unstable=() if solved is None else solved.unstable,
         peak_memory_mb=peak_memory_mb(),
         threads=run.workers.cores,

@@ -28,7 +28,7 @@ to be stopped for good, such as by a lock that another thread held at the fork."
 
 
 class Late(Exception):
-    """The deadline has passed, and a child has not answered."""
+    """The deadline has passed before there was a result."""
 
 
 def available_cores() -> int:

@@ -133,12 +133,12 @@ def test_a_child_that_hangs_ends_the_run_on_time(files: Files, capsys: Capture, 
     monkeypatch.setattr("verifier.engine.available_cores", lambda: 2)
     parent = os.getpid()
 
-    def hang(query: object, settings: object, context: Context) -> Solved:
+    def hang(query: object, exact: object, fast: object, plan: object, context: Context, attack: object) -> Solved:
         context.report(Event("B", 0.1, nodes=12))
         context.workers.map(lambda item: time.sleep(0 if os.getpid() == parent else 3600), range(2))
         raise AssertionError("the child has answered")
 
-    monkeypatch.setattr("verifier.search.solve.solve", hang)
+    monkeypatch.setattr("verifier.search.solve._by_inputs", hang)
     start = time.monotonic()
     assert run([*files.arguments(), "--timeout", "1", "--json", str(files.folder / "v.json")]) == 3
     assert time.monotonic() - start < 5.0 and capsys.readouterr().out == "timeout\n"

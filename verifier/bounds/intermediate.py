@@ -13,11 +13,14 @@ from verifier.arrays import Array, Arrays, namespace, to_numpy
 from verifier.bounds import interval
 from verifier.bounds.ascent import Ascent, Parameters, Schedule, initial_parameters, problem_of
 from verifier.bounds.dual import Interval, evaluate
-from verifier.bounds.rigorous import ErrorWeights, error_weights
+from verifier.bounds.rigorous import ErrorWeights, Magnitudes
 from verifier.errors import InternalError
 from verifier.graph.ir import Graph
 from verifier.operators.base import Elementwise
-from verifier.parallel import Workers
+from verifier.parallel import Late, Workers
+
+_CHUNK_WORK = 500_000_000
+"""Multiplications of the rows of one chunk in one pass: about 0.1 s on one core."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,60 +57,95 @@ def root_bounds(
 ) -> RootBounds:
     """Bounds over the box lower, upper (n,). `arrays` is float64 (bounds are accepted there); `proposals` may be float32.
 
-    start: bounds over the same box, to be improved; then plain CROWN rows are not asked for again.
+    start: bounds over the same box, to be improved; then plain CROWN rows are not asked for again. Past the deadline what was
+    found by then is returned with the rest of `start`; raises Late where there is none.
     """
     moved = graph.to(arrays)
     low, high = arrays.asarray(lower[None]), arrays.asarray(upper[None])
     known: dict[int, Interval] = dict(start.preactivations) if start is not None else {}
     host: dict[int, tuple[np.ndarray, np.ndarray]] = {p: (to_numpy(b.lower)[0], to_numpy(b.upper)[0]) for p, b in known.items()}
-    weights = error_weights(graph, lower, upper, host)
+    magnitudes = Magnitudes(graph, lower, upper)
     stages = (schedule,) if start is not None else (Schedule(0), schedule)
     values: dict[int, Interval] = {}
     for p in graph.preactivations:
-        on_device = weights.to(arrays)
-        values = interval.propagate(moved, low, high, known, on_device, p, values)
+        if deadline():
+            if start is None:
+                raise Late
+            return RootBounds(known, start.weights)  # tighter enclosures leave rounding bounds valid
+        magnitudes.extend(p, host)
+        weights = magnitudes.weights(host).to(arrays)
+        values = interval.propagate(moved, low, high, known, weights, p, values)
         known[p] = values[p]
-        nonlinear_below = any(isinstance(graph.nodes[n].operator, Elementwise) for n in graph.ancestors(p))
-        if nonlinear_below:
-            known[p] = _tighten(graph, arrays, proposals, low, high, known, p, on_device, stages, deadline, workers)
+        if any(isinstance(graph.nodes[n].operator, Elementwise) for n in graph.ancestors(p)):
+            known[p] = _Rows(graph, arrays, proposals, low, high, dict(known), p, weights, deadline).tightened(stages, workers)
         if bool(namespace(low).any(known[p].lower > known[p].upper)):
             # A box that holds a point has no empty enclosure: some bound is wrong, and nothing may be concluded from it.
             raise InternalError(f"the bounds of node {p} ({', '.join(graph.nodes[p].origin)}) contradict each other")
         values[p] = known[p]
         host[p] = (to_numpy(known[p].lower)[0], to_numpy(known[p].upper)[0])
-        if nonlinear_below:
-            weights = error_weights(graph, lower, upper, host)
-    weights = error_weights(graph, lower, upper, host)
-    return RootBounds(known, weights)
+    magnitudes.extend(graph.output, host)
+    return RootBounds(known, magnitudes.weights(host))
 
 
-def _tighten(
-    graph: Graph,
-    arrays: Arrays,
-    proposals: Arrays,
-    low: Array,
-    high: Array,
-    known: Mapping[int, Interval],
-    p: int,
-    weights: ErrorWeights,
-    stages: tuple[Schedule, ...],
-    deadline: Callable[[], bool],
-    workers: Workers,
-) -> Interval:
-    """Rows for the neurons of p that are unstable before each stage: plain CROWN, then optimised slopes."""
-    bounds = known[p]
-    start = initial_parameters(graph.to(arrays), p, known)
-    for i, stage in enumerate(stages):
-        todo = np.flatnonzero(to_numpy(unstable(graph, p, bounds))[0])
-        if len(todo) == 0 or deadline() or (i > 0 and stage.iterations == 0):
-            break
-        width = sum(graph.nodes[n].size for n in graph.ancestors(p))
-        most = int(arrays.budget / (8 * width * (12 if stage.iterations else 5)) / 2)
-        chunk = max(1, min(most, -(-len(todo) // workers.cores)))
-        work = partial(_bound_rows, graph, arrays, proposals, low, high, known, p, weights, start, stage, deadline)
-        parts = [todo[first : first + chunk] for first in range(0, len(todo), chunk)]
-        bounds = _merged(arrays, bounds, parts, workers.map(work, parts))
-    return bounds
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """Bounds of the neurons of pre-activation `node` over the box low, high (1, n), by rows of their own. known: enclosures of the
+    pre-activations below, and the interval bounds of `node`."""
+
+    graph: Graph
+    arrays: Arrays
+    proposals: Arrays
+    low: Array
+    high: Array
+    known: Mapping[int, Interval]
+    node: int
+    weights: ErrorWeights
+    deadline: Callable[[], bool]
+
+    def tightened(self, stages: tuple[Schedule, ...], workers: Workers) -> Interval:
+        """Rows for the neurons that are unstable before each stage: plain CROWN, then optimised slopes."""
+        bounds = self.known[self.node]
+        start = initial_parameters(self.graph.to(self.arrays), self.node, self.known)
+        for i, stage in enumerate(stages):
+            todo = np.flatnonzero(to_numpy(unstable(self.graph, self.node, bounds))[0])
+            if len(todo) == 0 or self.deadline() or (i > 0 and stage.iterations == 0):
+                break
+            chunk = max(1, min(self._most(stage), -(-len(todo) // workers.cores)))
+            parts = [todo[first : first + chunk] for first in range(0, len(todo), chunk)]
+            bounds = _merged(self.arrays, bounds, parts, workers.map(partial(self._bound, start, stage), parts))
+        return bounds
+
+    def _most(self, stage: Schedule) -> int:
+        """Neurons in one chunk: what fits in memory, and keeps the time between two looks at the clock short."""
+        below = [self.graph.nodes[n] for n in self.graph.ancestors(self.node)]
+        fits = self.arrays.budget / (8 * sum(node.size for node in below) * (12 if stage.iterations else 5)) / 2
+        return int(min(fits, _CHUNK_WORK / max(1, sum(node.multiplications for node in below))))
+
+    def _bound(self, start: Parameters, stage: Schedule, part: np.ndarray) -> tuple[Array, Array] | None:
+        """Rigorous (lower, upper), each (k,), of the neurons `part`; None where the deadline has passed."""
+        if self.deadline():
+            return None
+        graph, p, k = self.graph.to(self.arrays), self.node, len(part)
+        parameters, shape = start, graph.nodes[p].shape
+        below = {n: self.known[n] for n in graph.preactivations if n < p}
+        if stage.iterations:
+            fast = self.proposals
+            ascent = Ascent(
+                self.graph.to(fast),
+                {p: _unit_rows(fast, part, shape)},
+                fast.asarray(self.low),
+                fast.asarray(self.high),
+                {n: Interval(fast.asarray(b.lower), fast.asarray(b.upper)) for n, b in below.items()},
+                start.map(fast.asarray),
+                {},
+                stage,
+            )
+            # A neuron's row is of no more use once its sign is known.
+            _, parameters = ascent.run(lambda lower: lower > 0, self.deadline)
+            parameters = parameters.map(self.arrays.asarray)
+        problem = problem_of(graph, self.low, self.high, below, parameters)
+        result = evaluate(graph, {p: _unit_rows(self.arrays, part, shape)}, problem, self.weights).lower[0]
+        return result[:k], -result[k:]
 
 
 def _merged(arrays: Arrays, bounds: Interval, parts: list[np.ndarray], results: list[tuple[Array, Array] | None]) -> Interval:
@@ -118,46 +156,6 @@ def _merged(arrays: Arrays, bounds: Interval, parts: list[np.ndarray], results: 
             lower[0, index] = arrays.xp.maximum(lower[0, index], result[0])
             upper[0, index] = arrays.xp.minimum(upper[0, index], result[1])
     return Interval(lower, upper)
-
-
-def _bound_rows(
-    graph: Graph,
-    arrays: Arrays,
-    proposals: Arrays,
-    low: Array,
-    high: Array,
-    known: Mapping[int, Interval],
-    p: int,
-    weights: ErrorWeights,
-    start: Parameters,
-    stage: Schedule,
-    deadline: Callable[[], bool],
-    part: np.ndarray,
-) -> tuple[Array, Array] | None:
-    """Rigorous (lower, upper), each (k,), of the neurons `part` of node p; None where the deadline has passed."""
-    if deadline():
-        return None
-    moved, node, k = graph.to(arrays), graph.nodes[p], len(part)
-    parameters = start
-    below = {n: known[n] for n in graph.preactivations if n < p}
-    if stage.iterations:
-        fast = {n: Interval(proposals.asarray(b.lower), proposals.asarray(b.upper)) for n, b in below.items()}
-        ascent = Ascent(
-            graph.to(proposals),
-            {p: _unit_rows(proposals, part, node.shape)},
-            proposals.asarray(low),
-            proposals.asarray(high),
-            fast,
-            start.map(proposals.asarray),
-            {},
-            stage,
-        )
-        # A neuron's row is of no more use once its sign is known.
-        _, parameters = ascent.run(lambda lower: lower > 0, deadline)
-        parameters = parameters.map(arrays.asarray)
-    problem = problem_of(moved, low, high, below, parameters)
-    result = evaluate(moved, {p: _unit_rows(arrays, part, node.shape)}, problem, weights).lower[0]
-    return result[:k], -result[k:]
 
 
 def _unit_rows(arrays: Arrays, part: np.ndarray, shape: tuple[int, ...]) -> Array:

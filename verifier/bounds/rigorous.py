@@ -63,57 +63,82 @@ def error_weights(graph: Graph, lower: np.ndarray, upper: np.ndarray, preactivat
 
     `graph` in numpy float64; pre-activations that are not given are enclosed by the absolute maps alone.
     """
-    largest: list[np.ndarray] = []
-    weights: dict[int, np.ndarray] = {}
-    multiplier: dict[int, np.ndarray] = {}
-    forward: dict[int, np.ndarray] = {}
-    adds = 4 * len(graph.nodes) + 6
-    sums = 2 * max(map(len, graph.consumers)) + 6
-    for n, node in enumerate(graph.nodes):
+    magnitudes = Magnitudes(graph, lower, upper)
+    magnitudes.extend(graph.output, preactivations)
+    return magnitudes.weights(preactivations)
+
+
+class Magnitudes:
+    """zmax and E of the nodes of `graph` (numpy float64) over the box lower, upper (n,), each node once and in order, so that the
+    enclosures of pre-activations may be found on the way."""
+
+    def __init__(self, graph: Graph, lower: np.ndarray, upper: np.ndarray):
+        self._graph, self._box = graph, np.maximum(np.abs(lower), np.abs(upper))
+        self._adds = 4 * len(graph.nodes) + 6
+        self._sums = 2 * max(map(len, graph.consumers)) + 6
+        self._nodes: list[_Magnitude] = []
+
+    def extend(self, node: int, preactivations: Mapping[int, tuple[Array, Array]]) -> None:
+        """Go on up to `node`. preactivations: enclosures (size,), of all nodes below `node` that will ever have one."""
+        for n in range(len(self._nodes), node + 1):
+            below = [self._largest(p, preactivations) for p in self._graph.nodes[n].inputs]
+            self._nodes.append(self._magnitude(n, below, preactivations))
+
+    def weights(self, preactivations: Mapping[int, tuple[Array, Array]]) -> ErrorWeights:
+        """Of the nodes so far, for rows that begin at one of them."""
+        weights, multiplier, total = {}, {}, 0.0
+        for n, found in enumerate(self._nodes):
+            z, size = self._largest(n, preactivations), self._graph.nodes[n].size
+            weights[n] = found.error + (len(self._graph.consumers[n]) + 3) * U * (1 + 1e-6) * z
+            multiplier[n] = gamma(size + self._adds) * z
+            total += float(np.sum(z))
+        _merge_into_consumers(self._graph, weights, multiplier)
+        forward = {n: found.forward for n, found in enumerate(self._nodes) if found.forward is not None}
+        # An array without a finite bound cannot be accepted; inf makes every result -inf rather than wrong.
+        return ErrorWeights(
+            weights, {n: multiplier[n] for n in self._graph.preactivations if n in multiplier}, forward, 1e-300 * (1.0 + total)
+        )
+
+    def _largest(self, n: int, preactivations: Mapping[int, tuple[Array, Array]]) -> np.ndarray:
+        z = self._nodes[n].largest
+        if n in preactivations:
+            z = np.minimum(z, np.maximum(*(np.abs(to_numpy(b).reshape(-1)) for b in preactivations[n])))
+        return np.maximum(z, _FLOOR)
+
+    def _magnitude(self, n: int, below: list[np.ndarray], preactivations: Mapping[int, tuple[Array, Array]]) -> _Magnitude:
+        node, adds, sums = self._graph.nodes[n], self._adds, self._sums
         op = node.operator
         if isinstance(op, Input):
-            z = np.maximum(np.maximum(np.abs(lower), np.abs(upper)), _FLOOR)
-            error = gamma(node.size + adds) * z
-        elif isinstance(op, Elementwise):
-            p = largest[node.inputs[0]]
+            z = np.maximum(self._box, _FLOOR)
+            return _Magnitude(z, gamma(node.size + adds) * z, None)
+        if isinstance(op, Elementwise):
+            (p,) = below
             low, high = _enclosure(preactivations, node.inputs[0], p)
             least, greatest = op.range(low, high)
             slopes = np.maximum(*map(np.abs, op.slope_range(low, high)))
             z = np.maximum(np.maximum(np.abs(least), np.abs(greatest)) * (1 + 1e-6), _FLOOR)
-            error = (2 * gamma(node.size + adds) + gamma(2 * op.function_ulps + 16 + sums)) * (
-                z + np.maximum(slopes, _steepest(op)) * p + op.offset_scale
-            )
-        elif isinstance(op, Affine):
-            z, offset = _affine_magnitude(op, node.size, tuple(largest[p][None].reshape(1, *graph.nodes[p].shape) for p in node.inputs))
+            relative = 2 * gamma(node.size + adds) + gamma(2 * op.function_ulps + 16 + sums)
+            return _Magnitude(z, relative * (z + np.maximum(slopes, _steepest(op)) * p + op.offset_scale), None)
+        if isinstance(op, Affine):
+            shapes = [self._graph.nodes[p].shape for p in node.inputs]
+            through, ones = op.absolute(2, *(np.stack([p, np.ones_like(p)]).reshape(2, *s) for p, s in zip(below, shapes))).reshape(2, -1)
+            constant = op.offset_magnitude
+            offset = np.zeros(node.size) if constant is None else np.broadcast_to(constant, node.shape).reshape(-1)
+            z = np.maximum((through + offset) * (1 + 1e-6), _FLOOR)
+            # Products, and halves of parents, lose up to 1e-322 each below the smallest normal number.
+            underflow = ones * (1 + 1e-6) * 1e-322 + (op.terms + 8) * 1e-322
             error = gamma(op.terms + 2 + sums) * z + gamma(node.size + adds) * offset
-            forward[n] = gamma(op.terms + 8) * z + _underflow(op, tuple(graph.nodes[p].shape for p in node.inputs))
-        else:
-            raise TypeError(f"operator {op!r} has no rounding bound")
-        if n in preactivations:
-            z = np.maximum(np.minimum(z, np.maximum(*(np.abs(to_numpy(b).reshape(-1)) for b in preactivations[n]))), _FLOOR)
-        error = error + (len(graph.consumers[n]) + 3) * U * (1 + 1e-6) * z
-        multiplier[n] = gamma(node.size + adds) * z
-        largest.append(z)
-        weights[n] = error
-    # An array without a finite bound cannot be accepted; inf makes every result -inf rather than wrong.
-    total = sum(float(np.sum(z)) for z in largest)
-    _merge_into_consumers(graph, weights, multiplier)
-    return ErrorWeights(weights, {n: multiplier[n] for n in graph.preactivations}, forward, 1e-300 * (1.0 + total))
+            return _Magnitude(z, error, gamma(op.terms + 8) * z + underflow)
+        raise TypeError(f"operator {op!r} has no rounding bound")
 
 
-def _affine_magnitude(op: Affine, size: int, parents: tuple[np.ndarray, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """(M, |F(0)|) of an affine node, flat."""
-    through = op.absolute(1, *parents).reshape(-1)
-    constant = op.offset_magnitude
-    shape = op.forward(1, *parents).shape[1:]
-    offset = np.zeros(size) if constant is None else np.broadcast_to(constant, shape).reshape(-1)
-    return np.maximum((through + offset) * (1 + 1e-6), _FLOOR), offset
+@dataclass(frozen=True, eq=False)
+class _Magnitude:
+    """Of one node, (size,) each: zmax without its own enclosure, E without the accumulation of lam, `forward` of ErrorWeights."""
 
-
-def _underflow(op: Affine, shapes: tuple[tuple[int, ...], ...]) -> np.ndarray:
-    """Bound of what products and halves of parents below the smallest normal number lose in one forward step, flat."""
-    parents = (np.full((1, *shape), 1e-322) for shape in shapes)
-    return op.absolute(1, *parents).reshape(-1) + (op.terms + 8) * 1e-322
+    largest: np.ndarray
+    error: np.ndarray
+    forward: np.ndarray | None
 
 
 def _merge_into_consumers(graph: Graph, weights: dict[int, np.ndarray], multiplier: dict[int, np.ndarray]) -> None:
@@ -124,6 +149,8 @@ def _merge_into_consumers(graph: Graph, weights: dict[int, np.ndarray], multipli
     for n in graph.nonlinear:
         p = graph.nodes[n].inputs[0]
         operator = graph.nodes[n].operator
+        if n not in weights:
+            break
         if isinstance(operator, Elementwise) and isinstance(graph.nodes[p].operator, Affine) and graph.consumers[p] == (n,):
             weights[n] = weights[n] + _steepest(operator) * weights[p] * (1 + 1e-9)
             multiplier[p] = multiplier[p] + weights.pop(p)

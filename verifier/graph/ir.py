@@ -8,10 +8,12 @@ are concatenated into the other, each flattened in C order. That is the numberin
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from verifier.arrays import Array, Arrays
+from verifier.operators.affine import Conv, Linear
 from verifier.operators.base import Affine, Elementwise, Input, Operator
 
 
@@ -32,6 +34,13 @@ class Node:
         for n in self.shape:
             size *= n
         return size
+
+    @property
+    def multiplications(self) -> int:
+        """Of one pass, forward or backward; copies and sums count as none."""
+        if isinstance(self.operator, Linear):
+            return self.size * int(self.operator.weight.shape[0])
+        return self.size * math.prod(self.operator.weight.shape[1:]) if isinstance(self.operator, Conv) else 0
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,7 @@ from verifier.errors import Location, SelfCheckError
 from verifier.graph.ir import Node
 from verifier.graph.onnx_reader import Model
 from verifier.graph.replay import Session
-from verifier.operators.affine import Conv, Linear
+from verifier.operators.affine import Conv
 from verifier.operators.base import Affine, Elementwise, Input
 
 _WORK = 100_000_000
@@ -50,18 +50,22 @@ def self_check(model: Model, lower: np.ndarray, upper: np.ndarray, seed: int = 0
     graph = model.graph
     count = int(np.clip(_WORK // max(sum(map(_work, graph.nodes)), 1), _LEAST, _MOST))
     names = list(dict.fromkeys((*(n.tensor for n in graph.nodes if n.tensor), *model.output_names)))
-    session, worst = Session(model, _with_outputs(model, names), names, plain=True), Agreement(0, 0, 0.0, 0.0)
+    worst = Agreement(0, 0, 0.0, 0.0)
+    if stop():
+        return worst
+    session = Session(model, _with_outputs(model, names), names, plain=True)
     # So many points at a time that their values fit a cache: a handful in small networks.
     step = int(np.clip(_WORK // 400 // max(sum(n.size for n in graph.nodes), 1), 1, count))
     points = session.cast(_points(lower, upper, count, seed))
     for start in range(0, count, step):
-        x = points[start : start + step]
-        results = [[r.reshape(-1) for r in session.run(p[None])] for p in x]
-        found = _compared(model, x.astype(np.float64), {n: np.stack(r).astype(np.float64) for n, r in zip(names, zip(*results))})
-        greatest = max((worst.difference, worst.bound), (found.difference, found.bound))
-        worst = Agreement(worst.samples + len(x), found.nodes, *greatest)
         if stop():
             break
+        x = points[start : start + step]
+        results = [[r.reshape(-1) for r in session.run(p[None])] for p in x]
+        tensors = {n: np.stack(r).astype(np.float64) for n, r in zip(names, zip(*results))}
+        found = _compared(model, x.astype(np.float64), tensors, stop)
+        greatest = max((worst.difference, worst.bound), (found.difference, found.bound))
+        worst = Agreement(worst.samples + len(x), found.nodes, *greatest)
     return worst
 
 
@@ -77,13 +81,10 @@ def _with_outputs(model: Model, names: list[str]) -> bytes:
 
 
 def _work(node: Node) -> int:
-    op = node.operator
-    if isinstance(op, Linear):
-        return node.size * op.weight.shape[0]
+    op, work = node.operator, node.size + node.multiplications
     if isinstance(op, Conv):  # unfolding costs more than multiplying
-        patches = math.prod(op.shape_in[:2]) * math.prod(op.weight.shape[2:]) * node.shape[2] * node.shape[3]
-        return node.size * math.prod(op.weight.shape[1:]) + 8 * patches
-    return node.size
+        work += 8 * math.prod(op.shape_in[:2]) * math.prod(op.weight.shape[2:]) * node.shape[2] * node.shape[3]
+    return work
 
 
 def _points(lower: np.ndarray, upper: np.ndarray, count: int, seed: int) -> np.ndarray:
@@ -100,8 +101,8 @@ def _points(lower: np.ndarray, upper: np.ndarray, count: int, seed: int) -> np.n
     return lower * (1 - share) + upper * share
 
 
-def _compared(model: Model, x: np.ndarray, tensors: Mapping[str, np.ndarray]) -> Agreement:
-    """All nodes at the points x (N, n), with onnxruntime's tensors (N, size)."""
+def _compared(model: Model, x: np.ndarray, tensors: Mapping[str, np.ndarray], stop: Callable[[], bool]) -> Agreement:
+    """All nodes at the points x (N, n), with onnxruntime's tensors (N, size); the first of them where `stop()`."""
     graph = model.graph
     u, tiny = (2.0**-24, 2.0**-120) if model.single_precision else (2.0**-53, 2.0**-960)
     largest = float(np.finfo(np.float32 if model.single_precision else np.float64).max)
@@ -110,6 +111,8 @@ def _compared(model: Model, x: np.ndarray, tensors: Mapping[str, np.ndarray]) ->
     errors: list[np.ndarray] = []
     checked, worst = 0, (0.0, 0.0)
     for i, node in enumerate(graph.nodes):
+        if checked and stop():
+            break
         with np.errstate(over="ignore", invalid="ignore"):  # only at points that are not alive
             value, error, reach = _step(node, x, [values[p] for p in node.inputs], [errors[p] for p in node.inputs], u, tiny)
         alive &= (reach < largest).all(axis=1)

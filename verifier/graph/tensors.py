@@ -55,8 +55,9 @@ def decode(tensor: onnx.TensorProto, file: str, name: str | None = None) -> np.n
 
 def _elements(tensor: onnx.TensorProto) -> np.ndarray:
     dtype = np.dtype(_RAW[tensor.data_type])
-    if tensor.raw_data:
-        return np.frombuffer(tensor.raw_data[: len(tensor.raw_data) // dtype.itemsize * dtype.itemsize], dtype=dtype)
+    raw = tensor.raw_data  # a copy each time that it is asked for
+    if raw:
+        return np.frombuffer(raw, dtype=dtype, count=len(raw) // dtype.itemsize)
     data = getattr(tensor, _FIELDS.get(tensor.data_type, "int32_data"))
     if tensor.data_type == _T.FLOAT16:  # the bits, one number an int32
         return (np.array(data, dtype=np.int64) & 0xFFFF).astype(np.uint16).view(np.float16)

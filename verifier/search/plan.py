@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -11,7 +10,6 @@ import numpy as np
 
 from verifier.errors import ConfigurationError
 from verifier.graph.ir import Graph
-from verifier.operators.affine import Conv, Linear
 
 _GPU_WORK = 3e9
 """Multiplications of one pass with a row a neuron from which on a GPU is worth the import of torch."""
@@ -32,13 +30,7 @@ class Plan:
 
 def row_work(graph: Graph) -> int:
     """Multiplications of one backward row through the whole network."""
-    work = 0
-    for node in graph.nodes:
-        if isinstance(node.operator, Linear):
-            work += node.operator.weight.size * max(1, node.size // node.operator.weight.shape[1])
-        elif isinstance(node.operator, Conv):
-            work += node.size * math.prod(node.operator.weight.shape[1:])
-    return work
+    return sum(node.multiplications for node in graph.nodes)
 
 
 def make_plan(

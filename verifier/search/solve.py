@@ -12,7 +12,7 @@ from verifier.bounds.batch import Neurons
 from verifier.bounds.intermediate import root_bounds, unstable
 from verifier.bounds.reduction import Reduction, reduce_graph
 from verifier.config import Settings
-from verifier.parallel import Workers
+from verifier.parallel import Late, Workers
 from verifier.search import input_split, neuron_split
 from verifier.search.attack_rounds import AttackRounds
 from verifier.search.boxes import Boxes
@@ -28,6 +28,10 @@ _LOOK_AHEAD_INPUTS = 6
 
 _ROW_ITERATIONS = 20
 """Steps of ascent for the rows of unstable neurons at the root, at most: there are thousands of them."""
+
+
+_LATE = Outcome(False, None, 0, -np.inf, 0.0)
+"""Of a search whose time ran out before it knew anything, or whose last batch did not end in time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +55,10 @@ def solve(query: Query, settings: Settings, context: Context) -> Solved:
     if witness is not None:
         return Solved(Outcome(False, witness, 0, -np.inf, 0.0), plan, ())
     if plan.method == "input split":
-        return _by_inputs(query, exact, fast, plan, context, attack)
+        try:
+            return _by_inputs(query, exact, fast, plan, context, attack)
+        except Late:
+            return Solved(_LATE, plan, ())
     return _by_neurons(query, exact, fast, plan, settings, context, attack)
 
 
@@ -102,7 +109,10 @@ def _by_neurons(
     for group in groups:
         now = context.clock()
         share = replace(context, deadline=now + (context.deadline - now) / (len(groups) - len(results)))
-        results.append(_one_tree(query, group, exact, fast, plan, settings, share, attack))
+        try:
+            results.append(_one_tree(query, group, exact, fast, plan, settings, share, attack))
+        except Late:
+            results.append((_LATE, ()))
         if results[-1][0].witness is not None or context.out_of_time():
             break
     outcomes = [outcome for outcome, _ in results]
@@ -137,7 +147,7 @@ def _one_tree(
             root = root_bounds(query.graph, exact, lower, upper, rows, late, fast, context.workers, root)
         loose = tuple(int(to_numpy(unstable(query.graph, p, root.preactivations[p])).sum()) for p in query.graph.preactivations)
         if context.out_of_time():
-            return Outcome(False, None, 0, -np.inf, 0.0), loose
+            return _LATE, loose
         reduced = Reduction.none(query.graph)
         if schedule.iterations:  # a single pass at the root would not pay for it
             reduced = reduce_graph(query.graph, root.preactivations, lower, upper, fast, context.workers)

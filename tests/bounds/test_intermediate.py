@@ -1,0 +1,68 @@
+"""Root bounds that look at the clock, and compute each layer's rounding bound once."""
+
+from __future__ import annotations
+
+from unittest.mock import patch
+
+import numpy as np
+import pytest
+
+from tests import graphs
+from verifier.bounds.ascent import Schedule
+from verifier.bounds.intermediate import root_bounds
+from verifier.bounds.rigorous import Magnitudes, error_weights
+from verifier.operators.affine import Linear
+from verifier.parallel import Late, Workers
+
+LOWER, UPPER = -np.ones(3), np.ones(3)
+GRAPH = graphs.random_dense(np.random.default_rng(0), [3, 6, 6, 6, 6, 2])
+
+
+def bounds(looks: int, start: graphs.RootBounds | None = None) -> graphs.RootBounds:
+    """Root bounds with a clock that has run out after some looks."""
+    ticking = graphs.ticking(looks)
+    with Workers(1) as workers:
+        return root_bounds(GRAPH, graphs.EXACT, LOWER, UPPER, Schedule(3), ticking.out_of_time, graphs.EXACT, workers, start)
+
+
+def test_without_time_there_are_no_root_bounds() -> None:
+    for looks in range(3):
+        with pytest.raises(Late):
+            bounds(looks)
+
+
+def test_what_was_found_in_time_improves_what_was_there() -> None:
+    start = graphs.root(GRAPH, graphs.EXACT, LOWER, UPPER)
+    x = graphs.box_points(np.random.default_rng(1), LOWER, UPPER)
+    values = graphs.flat_values(GRAPH, x)
+    widths = []
+    for looks in (0, 1, 4, 8, 16, 1000):
+        found = bounds(looks, start)
+        assert set(found.preactivations) == set(GRAPH.preactivations)
+        for p, (low, high) in graphs.enclosures(found).items():
+            assert (low >= graphs.enclosures(start)[p][0]).all() and (high <= graphs.enclosures(start)[p][1]).all()
+            assert (values[p] >= low - 1e-9).all() and (values[p] <= high + 1e-9).all()
+        widths.append(sum(float((high - low).sum()) for low, high in graphs.enclosures(found).values()))
+    assert widths == sorted(widths, reverse=True) and widths[-1] < widths[0]
+
+
+def test_the_rounding_of_a_layer_is_computed_once() -> None:
+    """Whatever the number of layers above it: it takes as long as an evaluation of the network."""
+    with patch.object(Linear, "absolute", autospec=True, side_effect=Linear.absolute) as absolute:
+        graphs.root(GRAPH, graphs.EXACT, LOWER, UPPER)
+    assert absolute.call_count <= 2 * 5  # once for magnitudes, once for intervals
+
+
+def test_enclosures_found_on_the_way_give_the_same_weights() -> None:
+    """Node after node, each pre-activation enclosed when the nodes up to it are done: as if all had been known."""
+    known = {p: (low, high) for p, (low, high) in graphs.enclosures(graphs.root(GRAPH, graphs.EXACT, LOWER, UPPER)).items()}
+    magnitudes, found = Magnitudes(GRAPH, LOWER, UPPER), {}
+    for p in GRAPH.preactivations:
+        magnitudes.extend(p, found)
+        found[p] = known[p]
+    magnitudes.extend(GRAPH.output, found)
+    step, whole = magnitudes.weights(found), error_weights(GRAPH, LOWER, UPPER, known)
+    for name in ("node", "multiplier", "forward"):
+        a, b = getattr(step, name), getattr(whole, name)
+        assert a.keys() == b.keys() and all((a[n] == b[n]).all() for n in a)
+    assert step.underflow == whole.underflow
