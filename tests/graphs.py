@@ -27,6 +27,8 @@ from verifier.config import Settings
 from verifier.graph.ir import Graph, Node
 from verifier.operators import affine, piecewise_linear, smooth
 from verifier.operators.base import Elementwise, Input, Lines, Operator
+from verifier.operators.product import Product
+from verifier.operators.square import Square
 from verifier.parallel import Workers
 from verifier.search import neuron_split, solve
 from verifier.search.outcome import Context, Outcome
@@ -46,6 +48,8 @@ PIECEWISE = (
     piecewise_linear.Clip(0.25, 0.25),
 )
 SMOOTH = (smooth.Sigmoid(), smooth.Tanh())
+_MOST_QUADRATIC = 2
+"""Products and squares of one random graph: the degree of what it computes stays low."""
 
 
 def torch64() -> Arrays:
@@ -85,6 +89,12 @@ class Builder:
 
     def relu(self, node: int) -> int:
         return self.apply(piecewise_linear.Relu(), node)
+
+    def product(self, a: int, b: int) -> int:
+        """a * b with broadcasting."""
+        shape = np.broadcast_shapes(self.shape(a), self.shape(b))
+        left, right = ((1,) * (len(shape) - len(self.shape(n))) + self.shape(n) for n in (a, b))
+        return self.add(Product(left, right, shape), (self.concat(self.flat(a), self.flat(b)),), shape)
 
     def concat(self, *nodes: int) -> int:
         """Vectors (n_i,) joined."""
@@ -161,6 +171,7 @@ def _random_step(b: Builder, rng: np.random.Generator, node: int, pool: list[int
         "constant": 1,
         "nonlinear": 6,
         "shared": 1,
+        "quadratic": 2,
     }
     weights = np.array(list(kinds.values()), dtype=float)
     kind = str(rng.choice(list(kinds), p=weights / weights.sum()))
@@ -279,6 +290,22 @@ def _shared(b: Builder, rng: np.random.Generator, node: int, operators: tuple[El
     return [node, b.apply(first, node), b.apply(second, node)]
 
 
+def _quadratic(b: Builder, rng: np.random.Generator, node: int, pool: list[int]) -> list[int]:
+    """A square, or a product of two values one of which is repeated along some axes."""
+    if sum(isinstance(n.operator, Product | Square) for n in b.nodes) >= _MOST_QUADRATIC:
+        return []
+    if rng.random() < 0.3:
+        return [b.apply(Square(), node)]
+    shape = b.shape(node)
+    small = tuple(n if rng.random() < 0.6 else 1 for n in shape)
+    alike = [n for n in pool if b.shape(n) in (shape, shape[1:], small)]
+    other = int(rng.choice(alike))
+    if b.shape(other) != small and rng.random() < 0.4:
+        axes = tuple(i for i, n in enumerate(small) if n == 1)
+        other = b.add(affine.ReduceSum(axes, shape), (node,), small) if axes else node
+    return [b.product(other, node) if rng.random() < 0.5 else b.product(node, other)]
+
+
 _STEPS = {
     "linear": lambda b, rng, node, pool, operators: [_linear(b, rng, node, int(rng.integers(1, 7)))],
     "conv": lambda b, rng, node, pool, operators: [_conv(b, rng, node)],
@@ -295,6 +322,7 @@ _STEPS = {
     "constant": lambda b, rng, node, pool, operators: _constant(b, rng, node),
     "nonlinear": lambda b, rng, node, pool, operators: [b.apply(operators[int(rng.integers(len(operators)))], node)],
     "shared": lambda b, rng, node, pool, operators: _shared(b, rng, node, operators),
+    "quadratic": lambda b, rng, node, pool, operators: _quadratic(b, rng, node, pool),
 }
 
 

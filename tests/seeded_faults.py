@@ -55,6 +55,7 @@ ROOTS, TARGETS, LINEAR, SMOOTH, AFFINE = (
     "verifier/operators/smooth.py",
     "verifier/operators/affine.py",
 )
+BASE, PRODUCT, SQUARE = (f"verifier/operators/{n}.py" for n in ("base", "product", "square"))
 NEURONS, INPUTS, SPLITS, CLIP = (f"verifier/search/{n}.py" for n in ("neuron_split", "input_split", "splits", "clipping"))
 LINEAR_OPS, CONVOLUTIONS, ARITHMETIC, CLIPS = (
     f"verifier/graph/lowering/{n}.py" for n in ("linear", "convolution", "arithmetic", "elementwise")
@@ -114,22 +115,22 @@ FAULTS = (
     ),
     Fault(
         "lower intercept of the upper line",
-        DUAL,
-        'above = operator.intercept(slopes.upper, lower, upper, "upper")',
-        'above = operator.intercept(slopes.upper, lower, upper, "lower")',
+        BASE,
+        "return parameter, self.intercept(parameter, lower, upper, side) + self.slack",
+        'return parameter, self.intercept(parameter, lower, upper, "lower") + self.slack',
     ),
     Fault(
         "upper intercept of the lower line",
-        DUAL,
-        'operator.intercept(slopes.lower, lower, upper, "lower") -',
-        'operator.intercept(slopes.lower, lower, upper, "upper") -',
+        BASE,
+        "return parameter, self.intercept(parameter, lower, upper, side) - self.slack",
+        'return parameter, self.intercept(parameter, lower, upper, "upper") - self.slack',
     ),
     Fault("intercept dropped", DUAL, "(_dot(q, centre) + _dot(size, spread))", "_dot(q, centre)"),
     Fault(
-        "slopes not clipped",
+        "parameters not clipped",
         DUAL,
-        "slopes = Lines(*(xp.minimum(xp.maximum(s, least), greatest) for s in slopes))",
-        "slopes = Lines(*slopes)",
+        "parameters = Lines(*(xp.minimum(xp.maximum(s, least), greatest) for s in parameters))",
+        "parameters = Lines(*parameters)",
     ),
     Fault(
         "multiplier sides swapped",
@@ -162,7 +163,7 @@ FAULTS = (
     Fault("no error of nonlinear nodes", DUAL, "error = error + _dot(size, weight)", "pass"),
     Fault("no error of multipliers", DUAL, "error = error + _dot(xp.abs(m), weights.multiplier[n])", "pass"),
     Fault("no error of the input", DUAL, "error = error + _dot(xp.abs(plane), weights.node[0])", "pass"),
-    Fault("no slack of smooth functions", DUAL, '- operator.slack(slopes.lower, lower, upper, "lower")', "- 0.0", loose=True),
+    Fault("no slack of smooth functions", BASE, "- self.slack(parameter, lower, upper, side)", "- 0.0", loose=True),
     # the rounding bound
     Fault("rounding of single precision is not it", RIGOROUS, "U = 2.0**-53", "U = 2.0**-60"),
     Fault(
@@ -192,7 +193,28 @@ FAULTS = (
     Fault("no floor", RIGOROUS, "return np.maximum(z, _FLOOR)", "return z"),
     Fault("cancelling sums", RIGOROUS, "self._sums = 2 * max(map(len, graph.consumers)) + 6", "self._sums = 0"),
     Fault("few additions", RIGOROUS, "self._adds = 4 * len(graph.nodes) + 6", "self._adds = 6"),
-    Fault("merged weight lost", RIGOROUS, "weights[n] = weights[n] + _steepest(operator) * weights[p] * (1 + 1e-9)", "pass"),
+    Fault("merged weight lost", RIGOROUS, "weights[n] = weights[n] + slopes * weights[p] * (1 + 1e-9)", "pass"),
+    Fault(
+        "slopes at kinks forgotten", BASE, "for kink in self.kinks:\n            at = np.clip", "for kink in ():\n            at = np.clip"
+    ),
+    Fault("no rounding of planes", RIGOROUS, "gamma(2 * op.function_ulps + 15 + op.terms + sums)", "gamma(0)"),
+    # products
+    Fault("planes of the other side", PRODUCT, "            c, d = d, c\n        r, s", "            c, d = c, d\n        r, s"),
+    Fault("planes of one corner", PRODUCT, "r * (a * c) + s * (b * d)", "r * (a * c) + s * (a * c)"),
+    Fault("slopes of planes exchanged", PRODUCT, "[r * c + s * d, r * a + s * b]", "[r * a + s * b, r * c + s * d]"),
+    Fault("product of two corners", PRODUCT, "ac, ad, bc, bd = a * c, a * d, b * c, b * d", "ac, ad, bc, bd = a * c, a * c, b * d, b * d"),
+    Fault("one product of each factor", PRODUCT, "xp.sum(full, axis=axes) if axes else full", "xp.mean(full, axis=axes) if axes else full"),
+    Fault(
+        "factors not settled", PRODUCT, "return self.collected(loose, loose) == 0", "return self.collected(loose, loose) >= 0", loose=True
+    ),
+    Fault("products have no rounding", PRODUCT, "return np.asarray(2.0 * (1 + 1e-6) * x * y)", "return np.asarray(-1.0 * x * y)"),
+    Fault(
+        "tangent of a square",
+        SQUARE,
+        "return xp.minimum(xp.maximum(0.5 * slope, lower), upper)",
+        "return xp.minimum(xp.maximum(slope, lower), upper)",
+    ),
+    Fault("chord of a square at one end", SQUARE, "return xp.where(at_lower > at_upper, lower, upper)", "return upper + 0.0 * at_lower"),
     # intervals and batches
     Fault(
         "interval without radius",

@@ -75,9 +75,8 @@ def test_points_lie_inside_all_bounds(seed: int) -> None:
         case.check_rows(dual.lower, "rows")
         case.check_planes(dual.coefficients, dual.offset, "rows")
     for node in graph.preactivations:  # order
-        assert (graphs.enclosures(crown)[node][0] >= interval[node][0]).all() and (
-            graphs.enclosures(crown)[node][1] <= interval[node][1]
-        ).all()
+        low, high = graphs.enclosures(crown)[node]  # from narrower parents, but rounded anew
+        assert (low >= interval[node][0] - case.tolerance).all() and (high <= interval[node][1] + case.tolerance).all()
         assert (graphs.enclosures(improved)[node][0] >= graphs.enclosures(crown)[node][0]).all()
         assert (graphs.enclosures(improved)[node][1] <= graphs.enclosures(crown)[node][1]).all()
     first, best = graphs.optimised_row_bounds(graph, arrays, crown, case.rows, lower, upper, 4)

@@ -14,6 +14,8 @@ import numpy as np
 from verifier.graph.ir import Graph
 from verifier.operators import affine, piecewise_linear, smooth
 from verifier.operators.base import Input, Operator
+from verifier.operators.product import Product
+from verifier.operators.square import Square
 
 
 def fractions(values: np.ndarray) -> np.ndarray:
@@ -56,6 +58,9 @@ def _apply(op: Operator, parents: list[np.ndarray]) -> np.ndarray:
         return fractions(op.value)
     if isinstance(op, affine.Conv):
         return _convolved(op, parents[0])
+    if isinstance(op, Product):
+        x, y = np.split(parents[0], [int(np.prod(op.left))])
+        return x.reshape(op.left) * y.reshape(op.right)
     return _elementwise(op, parents[0])
 
 
@@ -67,6 +72,8 @@ def _elementwise(op: Operator, p: np.ndarray) -> np.ndarray:
         rule = abs
     elif isinstance(op, piecewise_linear.Clip):
         rule = lambda v: Fraction(op.low) if v < op.low else Fraction(op.high) if v > op.high else v  # noqa: E731
+    elif isinstance(op, Square):
+        rule = lambda v: v * v  # noqa: E731
     elif isinstance(op, smooth.Sigmoid | smooth.Tanh):
         rule = lambda v: _smooth(v, isinstance(op, smooth.Tanh))  # noqa: E731
     else:

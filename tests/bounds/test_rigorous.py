@@ -13,6 +13,7 @@ from tests.bounds import exact
 from verifier.graph.ir import Graph
 from verifier.operators import affine, piecewise_linear
 from verifier.operators.base import Elementwise
+from verifier.operators.square import Square
 
 ONE = np.ones(1)
 KINDS = ("plain", "scales", "rows", "columns", "cancel", "huge")
@@ -50,6 +51,10 @@ def badly_scaled(rng: np.random.Generator, kinds: tuple[str, ...], operators: tu
             new = b.add(affine.Add((1, -1)), (new, b.add(affine.Take(0, np.zeros(shape, np.int64), (1,)), (mean,), shape)), shape)
         if i + 1 < depth or rng.random() < 0.3:
             new = b.apply(operators[int(rng.integers(len(operators)))], new)
+        # Not together with smooth functions, whose exact values take long for arguments of many digits.
+        if i + 1 < depth and operators[0] in graphs.PIECEWISE and rng.random() < 0.2:
+            other = b.add(affine.Take(0, rng.integers(0, sizes[i], shape), (sizes[i],)), (node,), shape)
+            new = b.product(new, other) if rng.random() < 0.7 else b.apply(Square(), new)
         if rng.random() < 0.3 and b.shape(new) == b.shape(node):
             new = b.add(affine.Add((1, int(rng.choice([1, -1])))), (new, node), shape)
         node = new
@@ -146,7 +151,7 @@ def test_smooth_networks() -> None:
             check_network(seed, ("plain", "plain", "cancel"), (*graphs.SMOOTH, *graphs.PIECEWISE[:2]))
 
 
-@pytest.mark.parametrize("operator", [*graphs.PIECEWISE[:4], *graphs.SMOOTH], ids=lambda op: type(op).__name__)
+@pytest.mark.parametrize("operator", [*graphs.PIECEWISE[:4], *graphs.SMOOTH, Square()], ids=lambda op: type(op).__name__)
 def test_functions_of_exact_arguments(operator: Elementwise) -> None:
     """The input is a point and goes straight into the function: nothing but the function's own rounding widens the bounds."""
     rng = np.random.default_rng(5)
@@ -160,6 +165,44 @@ def test_functions_of_exact_arguments(operator: Elementwise) -> None:
         for sign in (1.0, -1.0):
             found = graphs.row_bounds(graph, graphs.EXACT, graphs.root(graph, graphs.EXACT, x, x), {1: sign * np.eye(40)}, x, x).lower
             assert_below(found, int(sign) * value[1], "rows")
+
+
+def test_products_of_exact_arguments() -> None:
+    """Points and narrow boxes that go straight into products, with parameters at both ends and between."""
+    rng = np.random.default_rng(6)
+    b = graphs.Builder(40)
+    b.product(*(b.add(affine.Take(0, np.arange(i, i + 20), (40,)), (0,), (20,)) for i in (0, 20)))
+    graph, rows = b.graph(), np.concatenate([np.eye(20), -np.eye(20)])
+    for scale in (1e-160, 1e-30, 1.0, 1e8, 1e150):
+        for width in (0.0, 1e-15, 1.0):
+            lower = rng.normal(size=40) * scale
+            upper = lower + width * np.abs(lower)
+            bounds = graphs.root(graph, graphs.EXACT, lower, upper)
+            corners = [np.where(rng.random(40) < 0.5, lower, upper) for _ in range(4)]
+            values = [exact.values(graph, x) for x in corners]
+            assert_encloses(graphs.interval_bounds(graph, graphs.EXACT, lower, upper), values, "interval")
+            for r in (np.zeros((40, 20)), np.ones((40, 20)), rng.random((40, 20))):
+                found = graphs.row_bounds(graph, graphs.EXACT, bounds, {graph.output: rows}, lower, upper, {graph.output: (r, r)}).lower
+                for v in values:
+                    assert_below(found, exact.fractions(rows).dot(v[-1]), f"scale {scale}, width {width}")
+
+
+def test_sums_of_products() -> None:
+    """Matrix products of badly scaled values: one factor is collected from many products that cancel."""
+    rng = np.random.default_rng(7)
+    for _ in range(40):
+        n, m = int(rng.integers(1, 4)), int(rng.integers(2, 12))
+        b = graphs.Builder(n + n * m)
+        x = b.add(affine.Reshape((n,), (n, 1)), (b.add(affine.Take(0, np.arange(n), (b.size,)), (0,), (n,)),), (n, 1))
+        y = b.add(affine.Reshape((n * m,), (n, m)), (b.add(affine.Take(0, np.arange(n, b.size), (b.size,)), (0,), (n * m,)),), (n, m))
+        b.flat(b.product(x, y))
+        graph = b.graph()
+        lower = rng.normal(size=graph.input_size) * 10.0 ** rng.integers(-8, 9, graph.input_size)
+        bounds = graphs.root(graph, graphs.EXACT, lower, lower)
+        rows = rng.normal(size=(6, graph.output_size)) * 10.0 ** rng.integers(-8, 9, (6, graph.output_size))
+        rows[:, 1::2] = -rows[:, : graph.output_size - 1 : 2][:, : rows[:, 1::2].shape[1]] * (1 + 2.0**-50)
+        found = graphs.row_bounds(graph, graphs.EXACT, bounds, {graph.output: rows}, lower, lower).lower
+        assert_below(found, exact.fractions(rows).dot(exact.values(graph, lower)[-1]), "rows")
 
 
 def test_networks_with_denormals() -> None:

@@ -7,7 +7,9 @@ import pytest
 
 from verifier.arrays import numpy_arrays, torch_arrays
 from verifier.operators import affine, piecewise_linear, smooth
-from verifier.operators.base import OPERATORS, Affine, Elementwise
+from verifier.operators.base import OPERATORS, Affine, Elementwise, Nonlinear
+from verifier.operators.product import Product
+from verifier.operators.square import Square
 
 RNG = np.random.default_rng(20240901)
 
@@ -49,6 +51,14 @@ ELEMENTWISE: list[Elementwise] = [
     piecewise_linear.Clip(1.0, 1.0),
     smooth.Sigmoid(),
     smooth.Tanh(),
+    Square(),
+]
+# operator, size of the parent, size of the result
+SEVERAL: list[tuple[Nonlinear, int, int]] = [
+    (Product((), (), ()), 2, 1),
+    (Product((6,), (6,), (6,)), 12, 6),
+    (Product((2, 3), (1, 3), (2, 3)), 9, 6),
+    (Product((2, 1, 3), (1, 4, 1), (2, 4, 3)), 10, 24),
 ]
 INTERVALS = [
     (-1.0, 1.0),
@@ -82,7 +92,7 @@ def parents_of(shapes: list[tuple[int, ...]], count: int) -> list[np.ndarray]:
 
 def test_every_operator_has_a_case() -> None:
     ours = {n for n, cls in OPERATORS.items() if cls.__module__.startswith("verifier.operators.")}
-    assert ours - {"Input"} <= {name(c) for c in [*AFFINE, *ELEMENTWISE]}
+    assert ours - {"Input"} <= {name(c) for c in [*AFFINE, *ELEMENTWISE, *SEVERAL]}
 
 
 @pytest.mark.parametrize("case", AFFINE, ids=name)
@@ -263,6 +273,118 @@ class TestElementwise:
         low, high = self.intervals()
         point = op.split_point(low, high)
         assert ((low <= point) & (point <= high)).all()
+
+
+@pytest.mark.parametrize("case", SEVERAL, ids=name)
+class TestSeveral:
+    """Functions of several values, read joined, on boxes wide, narrow, flat, one-sided and far from zero."""
+
+    def boxes(self, size: int, count: int = 60) -> tuple[np.ndarray, np.ndarray]:
+        centre = RNG.normal(size=(count, size)) * RNG.choice([0.0, 1.0, 10.0], (count, size))
+        radius = np.abs(RNG.normal(size=(count, size))) * RNG.choice([0.0, 1e-6, 1.0, 20.0], (count, size))
+        return centre - radius, centre + radius
+
+    def points(self, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+        """(300, boxes, size): points inside and corners."""
+        share = RNG.random((300, *low.shape))
+        share[:150] = share[:150] > 0.5
+        return np.clip(low + share * (high - low), low, high)
+
+    def parameters(self, op: Nonlinear, low: np.ndarray, high: np.ndarray) -> list[np.ndarray]:
+        least, greatest = op.parameter_range(low, high)
+        return [*op.initial(low, high), *(least + t * (greatest - least) for t in (0.0, 1.0, RNG.random(least.shape)))]
+
+    @pytest.mark.parametrize("side", ["lower", "upper"])
+    def test_planes_enclose_and_touch(self, case: tuple, side: str) -> None:
+        op, size, out = case
+        low, high = self.boxes(size)
+        points = self.points(low, high)
+        values, largest = op.function(points.reshape(-1, size)).reshape(*points.shape[:2], out), np.maximum(np.abs(low), np.abs(high))
+        for parameter in self.parameters(op, low, high):
+            slopes, intercept = op.plane(parameter, low, high, side)
+            gap = values - op.along(slopes, points) - (0.0 if intercept is None else intercept)
+            gap = gap if side == "lower" else -gap
+            rounding = 2.0**-50 * np.stack([np.abs(op.function(w)) + op.slope_magnitude(-w, w, w) for w in largest])
+            assert (gap >= -rounding).all()
+            if out < 10:
+                assert (gap.min(axis=0) <= rounding + 1e-9 * rounding * 2.0**50).all(), "no corner lies on the plane"
+
+    def test_back_is_the_adjoint_of_along(self, case: tuple) -> None:
+        op, size, out = case
+        low, high = self.boxes(size, 5)
+        slopes, _ = op.plane(op.initial(low, high).lower, low, high, "lower")
+        p, q = RNG.normal(size=(5, size)), RNG.normal(size=(5, out))
+        np.testing.assert_allclose((op.along(slopes, p) * q).sum(axis=1), (p * op.back(slopes, q.copy())).sum(axis=1), rtol=1e-10)
+        assert op.terms >= max(np.count_nonzero(op.back(np.ones_like(slopes), np.eye(out)[:, None] + 0 * q[:1]), axis=0).max(), 1)
+
+    @pytest.mark.parametrize("side", ["lower", "upper"])
+    def test_sensitivity(self, case: tuple, side: str) -> None:
+        op, size, _ = case
+        low, high = self.boxes(size)
+        p, parameter, h = self.points(low, high)[0], op.initial(low, high).lower, 1e-3
+
+        def value(r: np.ndarray) -> np.ndarray:
+            slopes, intercept = op.plane(r, low, high, side)
+            return op.along(slopes, p) + intercept
+
+        found = (value(parameter + h) - value(parameter - h)) / (2 * h)
+        np.testing.assert_allclose(op.sensitivity(parameter, low, high, p, side), found, rtol=1e-6, atol=1e-8)
+
+    def test_range_and_movement(self, case: tuple) -> None:
+        op, size, out = case
+        low, high = self.boxes(size)
+        points = self.points(low, high)
+        values = op.function(points.reshape(-1, size)).reshape(*points.shape[:2], out)
+        least, greatest = op.range(low, high)
+        assert (values >= least - 2.0**-50 * np.abs(values)).all() and (values <= greatest + 2.0**-50 * np.abs(values)).all()
+        middle, radius = 0.5 * low + 0.5 * high, 0.5 * high - 0.5 * low
+        assert (np.abs(values - op.function(middle)) <= op.moved(middle, radius) * (1 + 1e-12) + 1e-12).all()
+
+    def test_masks(self, case: tuple) -> None:
+        """Where every product is affine all planes are the function, and a settled element's enclosure changes nothing."""
+        op, size, out = case
+        low, high = self.boxes(size)
+        linear, settled = op.linear(low, high), op.settled(low, high)
+        assert linear.shape == (60, out) and settled.shape == (60, size)
+        (below, t), (above, s) = (op.plane(op.initial(low, high).lower, low, high, side) for side in ("lower", "upper"))
+        p = self.points(low, high)[0]
+        gap = op.along(above, p) + s - op.along(below, p) - t
+        assert (np.abs(gap[linear]) <= 1e-9 * (1 + np.abs(gap).max())).all()
+        assert not (settled & (op.back(np.ones_like(below), (~linear).astype(float)) > 0)).any()
+
+    def test_pullback(self, case: tuple) -> None:
+        op, size, out = case
+        p, g, h = RNG.normal(size=(4, size)), RNG.normal(size=(4, out)), 1e-6
+        for i in range(size):
+            step = h * np.eye(size)[i]
+            slope = (op.function(p + step) - op.function(p - step)) / (2 * h)
+            np.testing.assert_allclose(op.pullback(p, g)[:, i], (slope * g).sum(axis=1), rtol=1e-6, atol=1e-7)
+
+    def test_worth_of_splits(self, case: tuple) -> None:
+        op, size, out = case
+        low, high = self.boxes(size)
+        worth, point = op.split_worth(RNG.normal(size=(60, out)), low, high), op.split_point(low, high)
+        assert worth.shape == point.shape == (60, size) and (worth >= 0).all() and not worth[low == high].any()
+        assert ((low <= point) & (point <= high)).all()
+
+    def test_numpy_equals_torch(self, case: tuple) -> None:
+        op, size, out = case
+        arrays = torch_arrays("cpu", single=False)
+        low, high = self.boxes(size, 7)
+        p, q, tl, th = self.points(low, high)[0], RNG.normal(size=(7, out)), arrays.asarray(low), arrays.asarray(high)
+        same = lambda a, b: np.testing.assert_allclose(a.numpy(), b, rtol=1e-12, atol=1e-12)  # noqa: E731
+        r = op.initial(low, high).lower
+        same(op.initial(tl, th).lower, r)
+        for side in ("lower", "upper"):
+            ours, theirs = op.plane(r, low, high, side), op.plane(arrays.asarray(r), tl, th, side)
+            same(theirs[0], ours[0])
+            same(theirs[1], ours[1])
+            same(op.along(theirs[0], arrays.asarray(p)), op.along(ours[0], p))
+            same(op.back(theirs[0], arrays.asarray(q)), op.back(ours[0], q.copy()))
+            same(op.sensitivity(arrays.asarray(r), tl, th, arrays.asarray(p), side), op.sensitivity(r, low, high, p, side))
+        same(op.function(arrays.asarray(p)), op.function(p))
+        same(op.pullback(arrays.asarray(p), arrays.asarray(q)), op.pullback(p, q))
+        assert (op.settled(tl, th).numpy() == op.settled(low, high)).all()
 
 
 def test_moving_keeps_numpy_operators() -> None:

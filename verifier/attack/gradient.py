@@ -14,7 +14,7 @@ import numpy as np
 from verifier.arrays import Array, Arrays, to_numpy
 from verifier.bounds.targets import Targets
 from verifier.graph.ir import Graph
-from verifier.operators.base import Affine, Elementwise, Input
+from verifier.operators.base import Affine, Input, Nonlinear
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,8 +93,8 @@ def _transposed(graph: Graph, values: list[Array], output_gradient: Array) -> Ar
         if n not in gradients:
             continue
         node, g = graph.nodes[n], gradients.pop(n)
-        if isinstance(node.operator, Elementwise):
-            parts: tuple[Array, ...] = (g * node.operator.derivative(values[node.inputs[0]]),)
+        if isinstance(node.operator, Nonlinear):
+            parts: tuple[Array, ...] = (node.operator.pullback(values[node.inputs[0]], g),)
         elif isinstance(node.operator, Input):
             break
         elif isinstance(node.operator, Affine):

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from verifier.arrays import Array, namespace
 from verifier.bounds.dual import Dual, Interval, Problem, Relaxation, evaluate, relax, relaxed_point
 from verifier.graph.ir import Graph
-from verifier.operators.base import Elementwise, Lines, Side
+from verifier.operators.base import Lines, Nonlinear, Side
 
 
 @dataclass(frozen=True, eq=False)
 class Parameters:
-    """Slopes of nonlinear nodes and multipliers of pre-activations, each (B, S, size) or broadcastable to it."""
+    """Parameters of nonlinear nodes (slopes, of elementwise ones) and multipliers of pre-activations, (B, S, size) or broadcastable."""
 
     slopes: Mapping[int, Lines]
     multipliers: Mapping[int, Array]
@@ -49,9 +49,9 @@ def initial_parameters(graph: Graph, target: int, preactivations: Mapping[int, I
     slopes = {}
     for n in graph.ancestors(target):
         node = graph.nodes[n]
-        if isinstance(node.operator, Elementwise):
+        if isinstance(node.operator, Nonlinear):
             interval = preactivations[node.inputs[0]]
-            slopes[n] = node.operator.lines(interval.lower[:, None], interval.upper[:, None])
+            slopes[n] = node.operator.initial(interval.lower[:, None], interval.upper[:, None])
     return Parameters(slopes, {})
 
 
@@ -59,7 +59,7 @@ def problem_of(graph: Graph, lower: Array, upper: Array, preactivations: Mapping
     relaxations = {}
     for n, slopes in parameters.slopes.items():
         operator = graph.nodes[n].operator
-        if not isinstance(operator, Elementwise):
+        if not isinstance(operator, Nonlinear):
             raise TypeError(f"slopes given for node {n}, whose operator is {operator!r}")
         relaxations[n] = relax(operator, preactivations[graph.nodes[n].inputs[0]], slopes)
     return Problem(lower, upper, preactivations, relaxations, parameters.multipliers)
@@ -96,29 +96,25 @@ class _Adam:
 
 @dataclass(frozen=True, eq=False)
 class _Slope:
-    """What stays the same about one nonlinear node's lines while they are improved."""
+    """What stays the same about one nonlinear node's planes while they are improved. first: the parameters it starts from."""
 
-    operator: Elementwise
+    operator: Nonlinear
     parent: int
     low: Array
     high: Array
     least: Array
     greatest: Array
+    first: Lines
     base: Relaxation
 
     def relaxation(self, lines: Lines) -> Relaxation:
-        """Lines with slopes inside [least, greatest]."""
-        operator = self.operator
-        below, above = self.base.intercept_lower, self.base.intercept_upper
-        if not operator.lower_through_origin:
-            below = operator.intercept(lines.lower, self.low, self.high, "lower") - operator.slack(
-                lines.lower, self.low, self.high, "lower"
-            )
-        if not operator.convex:
-            above = operator.intercept(lines.upper, self.low, self.high, "upper") + operator.slack(
-                lines.upper, self.low, self.high, "upper"
-            )
-        return Relaxation(lines.lower, lines.upper, below, above)
+        """Planes with parameters inside [least, greatest]."""
+        slope_below, below = self.operator.plane(lines.lower, self.low, self.high, "lower")
+        if self.operator.convex:
+            slope_above, above = self.base.slope_upper, self.base.intercept_upper
+        else:
+            slope_above, above = self.operator.plane(lines.upper, self.low, self.high, "upper")
+        return Relaxation(slope_below, slope_above, below, above)
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,7 +150,7 @@ class Ascent:
         xp = namespace(self.lower)
         current = self._expanded(self.start)
         slopes, multipliers = self._slopes(current), self._multipliers()
-        current = Parameters({n: Lines(s.base.slope_lower, s.base.slope_upper) for n, s in slopes.items()}, current.multipliers)
+        current = Parameters({n: s.first for n, s in slopes.items()}, current.multipliers)
         adams: dict[tuple[str, int], _Adam] = {}
         scales: dict[int, Array] = {}
         best, best_parameters = None, current
@@ -192,16 +188,18 @@ class Ascent:
         return Parameters(full.slopes, {**full.multipliers, **missing})
 
     def _slopes(self, parameters: Parameters) -> dict[int, _Slope]:
-        found = {}
+        xp, found = namespace(self.lower), {}
         for n, lines in parameters.slopes.items():
             operator, parent = self.graph.nodes[n].operator, self.graph.nodes[n].inputs[0]
-            if not isinstance(operator, Elementwise):
+            if not isinstance(operator, Nonlinear):
                 raise TypeError(f"slopes given for node {n}, whose operator is {operator!r}")
             interval = self.preactivations[parent]
             low, high = interval.lower[:, None], interval.upper[:, None]
             if operator.convex:
-                lines = Lines(lines.lower, operator.lines(low, high).upper)
-            found[n] = _Slope(operator, parent, low, high, *operator.slope_range(low, high), relax(operator, interval, lines))
+                lines = Lines(lines.lower, operator.initial(low, high).upper)
+            least, greatest = operator.parameter_range(low, high)
+            lines = Lines(*(xp.minimum(xp.maximum(s, least), greatest) for s in lines))
+            found[n] = _Slope(operator, parent, low, high, least, greatest, lines, relax(operator, interval, lines))
         return found
 
     def _multipliers(self) -> dict[int, _Multiplier]:
@@ -245,17 +243,13 @@ class Ascent:
         return Parameters(moved, changed)
 
     def _moved(self, fixed: _Slope, lines: Lines, q: Array, p: Array, n: int, adams: dict[tuple[str, int], _Adam], step: float) -> Lines:
-        """d bound / d slope = q (p - p*) on the side that q selects."""
+        """d bound / d parameter = q * sensitivity on the side that q selects."""
         xp = namespace(q)
         size = step * (fixed.greatest - fixed.least)
 
         def move(slope: Array, part: Array, side: Side) -> Array:
-            touch = (
-                0.0
-                if side == "lower" and fixed.operator.lower_through_origin
-                else fixed.operator.extremum(slope, fixed.low, fixed.high, side)
-            )
-            slope = slope + adams.setdefault((side, n), _Adam()).step(part * (p - touch), size)
+            gradient = part * fixed.operator.sensitivity(slope, fixed.low, fixed.high, p, side)
+            slope = slope + adams.setdefault((side, n), _Adam()).step(gradient, size)
             return xp.minimum(xp.maximum(slope, fixed.least), fixed.greatest)
 
         lower = move(lines.lower, xp.maximum(q, 0.0), "lower")

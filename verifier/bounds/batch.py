@@ -15,7 +15,7 @@ from verifier.bounds.dual import Interval, Problem, Relaxation, evaluate, relax
 from verifier.bounds.intermediate import unstable
 from verifier.bounds.rigorous import ErrorWeights
 from verifier.graph.ir import Graph
-from verifier.operators.base import Affine, Elementwise
+from verifier.operators.base import Affine, Nonlinear
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,12 +33,12 @@ class Neurons:
         return found
 
     @cached_property
-    def functions(self) -> tuple[tuple[Elementwise, slice], ...]:
+    def functions(self) -> tuple[tuple[Nonlinear, slice], ...]:
         """Every nonlinear node's function with the flat numbers of the neurons that it reads."""
         return tuple(
             (operator, self.slices[self.graph.nodes[n].inputs[0]])
             for n in self.graph.nonlinear
-            if isinstance(operator := self.graph.nodes[n].operator, Elementwise)
+            if isinstance(operator := self.graph.nodes[n].operator, Nonlinear)
         )
 
     @property
@@ -55,7 +55,7 @@ class Neurons:
         return frozenset(
             p
             for p in self.graph.preactivations
-            if any(isinstance(self.graph.nodes[n].operator, Elementwise) for n in self.graph.ancestors(p))
+            if any(isinstance(self.graph.nodes[n].operator, Nonlinear) for n in self.graph.ancestors(p))
         )
 
 
@@ -171,7 +171,7 @@ def bound_boxes(
         values[p] = known[p] = bounds
         for n in graph.consumers[p]:
             operator = graph.nodes[n].operator
-            if isinstance(operator, Elementwise):
+            if isinstance(operator, Nonlinear):
                 relaxations[n] = relax(operator, bounds)
     dual = evaluate(graph, rows, Problem(low, high, known, relaxations, {}), weights, keep=True)
     flat_below, flat_above = (
@@ -222,7 +222,7 @@ def _pinned(graph: Graph, p: int, bounds: Interval) -> Array:
     found = bounds.lower != bounds.lower
     for n in graph.consumers[p]:
         operator = graph.nodes[n].operator
-        for kink in operator.kinks if isinstance(operator, Elementwise) else ():
+        for kink in operator.kinks if isinstance(operator, Nonlinear) else ():
             found = found | (bounds.lower == kink) | (bounds.upper == kink)
     return found
 
@@ -252,7 +252,7 @@ def neuron_planes(
         relaxations = {
             n: relax(operator, known[graph.nodes[n].inputs[0]])
             for n in graph.ancestors(p)
-            if isinstance(operator := graph.nodes[n].operator, Elementwise)
+            if isinstance(operator := graph.nodes[n].operator, Nonlinear)
         }
         rows, constant, error = heads[p].rows(xp, arrays.indices(neuron[mine, None] - s.start))
         dual = evaluate(graph, rows, Problem(arrays.asarray(lower[mine]), arrays.asarray(upper[mine]), known, relaxations, {}), weights)

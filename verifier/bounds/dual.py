@@ -4,12 +4,13 @@ For rows c the Lagrangian dual of  min sum_n c_n . value(n)  over the graph is e
 (design notation: lam_n is the coefficient on node n):
 
     affine node      lam_p += J_p^T lam_n                     const += lam_n . F(0)
-    nonlinear node   lam_p += nu                              const += h(lam_n, nu),  h(q, nu) = min_{l<=p<=u} q s(p) - nu p
+    nonlinear node   lam_p += nu                              const += h(lam_n, nu),  h(q, nu) = min_{l<=p<=u} q s(p) - nu . p
     pre-activation   lam_p += m, any m                        const -= m . (u where m > 0, l elsewhere)      (l <= p <= u)
     input            const += min_{lo<=x<=hi} lam_x . x
 
-nu is given by slopes: nu = q * slope, with one slope (and the intercept that belongs to it) for q > 0 and one for q < 0.
-Weak duality: the result is a lower bound whatever the slopes and m are, as long as l, u enclose the pre-activations.
+nu is given by planes: nu = q * slopes, with one plane (slopes and the intercept that belongs to them) for q > 0 and one for
+q < 0; an elementwise function's plane is a line in its one argument.
+Weak duality: the result is a lower bound whatever the planes and m are, as long as l, u enclose the pre-activations.
 With slopes alone this is CROWN (Zhang et al. 2018); optimised slopes give alpha-CROWN (Xu et al. 2021), m on the split
 neurons beta-CROWN (Wang et al. 2021).
 
@@ -26,7 +27,7 @@ from typing import NamedTuple
 from verifier.arrays import Array, namespace
 from verifier.bounds.rigorous import ErrorWeights
 from verifier.graph.ir import Graph
-from verifier.operators.base import Affine, Elementwise, Input, Lines
+from verifier.operators.base import Affine, Input, Lines, Nonlinear
 
 
 class Interval(NamedTuple):
@@ -37,12 +38,13 @@ class Interval(NamedTuple):
 
 
 class Relaxation(NamedTuple):
-    """Lines of one nonlinear node, each (B or 1, S or 1, size); a lower intercept of None is zero."""
+    """Planes of one nonlinear node: slopes as its `along` and `back` take them, (B or 1, S or 1, size) where it is elementwise;
+    intercepts (B or 1, S or 1, size), None for zero."""
 
     slope_lower: Array
     slope_upper: Array
     intercept_lower: Array | None
-    intercept_upper: Array
+    intercept_upper: Array | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,22 +76,18 @@ class Dual(NamedTuple):
         return Dual(self.lower[index], self.coefficients[index], self.offset[index], {n: q[index] for n, q in self.q.items()})
 
 
-def relax(operator: Elementwise, interval: Interval, slopes: Lines | None = None) -> Relaxation:
-    """Lines over `interval` with the given slopes ((B, S, size) each, clipped to what can be useful) or the initial ones."""
+def relax(operator: Nonlinear, interval: Interval, parameters: Lines | None = None) -> Relaxation:
+    """Planes over `interval` with the given parameters ((B, S, size) each, clipped to what is sound and useful) or the initial ones."""
     xp = namespace(interval.lower)
     lower, upper = interval.lower[:, None], interval.upper[:, None]
-    if slopes is None:
-        slopes = operator.lines(lower, upper)
+    if parameters is None:
+        parameters = operator.initial(lower, upper)
     else:
-        least, greatest = operator.slope_range(lower, upper)
-        slopes = Lines(*(xp.minimum(xp.maximum(s, least), greatest) for s in slopes))
-    below = (
-        None
-        if operator.lower_through_origin
-        else operator.intercept(slopes.lower, lower, upper, "lower") - operator.slack(slopes.lower, lower, upper, "lower")
-    )
-    above = operator.intercept(slopes.upper, lower, upper, "upper") + operator.slack(slopes.upper, lower, upper, "upper")
-    return Relaxation(slopes.lower, slopes.upper, below, above)
+        least, greatest = operator.parameter_range(lower, upper)
+        parameters = Lines(*(xp.minimum(xp.maximum(s, least), greatest) for s in parameters))
+    slope_below, below = operator.plane(parameters.lower, lower, upper, "lower")
+    slope_above, above = operator.plane(parameters.upper, lower, upper, "upper")
+    return Relaxation(slope_below, slope_above, below, above)
 
 
 def evaluate(graph: Graph, rows: Mapping[int, Array], problem: Problem, weights: ErrorWeights | None, keep: bool = False) -> Dual:
@@ -113,13 +111,12 @@ def evaluate(graph: Graph, rows: Mapping[int, Array], problem: Problem, weights:
         if n in problem.multipliers:
             flat, constant, error = _multiplier_step(flat, problem, n, constant, error, weights)
             lam = xp.reshape(flat, lam.shape)
-        if isinstance(node.operator, Elementwise):
+        if isinstance(node.operator, Nonlinear):
             if keep:
                 kept[n] = flat
-            nu, constant, error = _nonlinear_step(
-                flat, problem.relaxations[n], constant, error, None if weights is None else weights.node[n]
-            )
-            parts: tuple[Array, ...] = (xp.reshape(nu, lam.shape),)
+            weight = None if weights is None else weights.node[n]
+            nu, constant, error = _nonlinear_step(node.operator, flat, problem.relaxations[n], constant, error, weight)
+            parts: tuple[Array, ...] = (xp.reshape(nu, (batch * count, *graph.nodes[node.inputs[0]].shape)),)
         elif isinstance(node.operator, Affine):
             constant = constant + _offset_product(flat, node.operator.offset, node.shape)
             if weights is not None and (n in weights.node or n in rows):  # what was merged into a consumer is missing where rows begin
@@ -163,22 +160,24 @@ def _multiplier_step(
     return flat + m, constant, error
 
 
-def _nonlinear_step(q: Array, lines: Relaxation, constant: Array, error: Array, weight: Array | None) -> tuple[Array, Array, Array]:
-    """(nu, constant, error) after one nonlinear node; q (B, S, size).
+def _nonlinear_step(
+    operator: Nonlinear, q: Array, planes: Relaxation, constant: Array, error: Array, weight: Array | None
+) -> tuple[Array, Array, Array]:
+    """(nu, constant, error) after one nonlinear node; q (B, S, size), nu (B, S, size of its parent).
 
-    One of max(q, 0) and min(q, 0) is zero, so each line meets the rows that it bounds without a masked choice, which
+    One of max(q, 0) and min(q, 0) is zero, so each plane meets the rows that it bounds without a masked choice, which
     would take most of the time of the hot loop.
     """
     xp = namespace(q)
     positive, negative = xp.maximum(q, 0.0), xp.minimum(q, 0.0)
-    constant = constant + _dot(negative, lines.intercept_upper)
-    if lines.intercept_lower is not None:
-        constant = constant + _dot(positive, lines.intercept_lower)
+    if planes.intercept_upper is not None:
+        constant = constant + _dot(negative, planes.intercept_upper)
+    if planes.intercept_lower is not None:
+        constant = constant + _dot(positive, planes.intercept_lower)
     if weight is not None:
         error = error + _dot(positive - negative, weight)
-    nu = positive * lines.slope_lower
-    negative *= lines.slope_upper
-    nu += negative
+    nu = operator.back(planes.slope_lower, positive)
+    nu += operator.back(planes.slope_upper, negative)
     return nu, constant, error
 
 
@@ -199,8 +198,8 @@ def _offset_product(flat: Array, offset: Array | None, shape: tuple[int, ...]) -
 def relaxed_point(graph: Graph, dual: Dual, rows: Mapping[int, Array], problem: Problem) -> dict[int, Array]:
     """The minimiser of the relaxed problem: values (B, S, size) of the nodes below the rows, the input at 0.
 
-    By the envelope theorem  d bound / d slope = q (p - p*)  on the side that q selects and  d bound / d m = p - (u or l):
-    the gradient needs no graph of operations. Requires `dual` from `evaluate(..., keep=True)`.
+    By the envelope theorem  d bound / d parameter = q * (d plane / d parameter at p)  on the side that q selects (p - p* for a
+    slope) and  d bound / d m = p - (u or l): the gradient needs no graph of operations. Requires `dual` from `evaluate(..., keep=True)`.
     """
     xp = namespace(dual.lower)
     batch, count = dual.lower.shape
@@ -209,10 +208,10 @@ def relaxed_point(graph: Graph, dual: Dual, rows: Mapping[int, Array], problem: 
         node = graph.nodes[n]
         if isinstance(node.operator, Input):
             y = xp.where(dual.coefficients >= 0, problem.lower[:, None], problem.upper[:, None])
-        elif isinstance(node.operator, Elementwise):
+        elif isinstance(node.operator, Nonlinear):
             if n not in dual.q:
                 continue
-            y = _on_line(dual.q[n], problem.relaxations[n], values[node.inputs[0]])
+            y = _on_plane(node.operator, dual.q[n], problem.relaxations[n], values[node.inputs[0]])
         elif isinstance(node.operator, Affine):
             if any(p not in values for p in node.inputs):
                 continue
@@ -224,13 +223,13 @@ def relaxed_point(graph: Graph, dual: Dual, rows: Mapping[int, Array], problem: 
     return values
 
 
-def _on_line(q: Array, lines: Relaxation, p: Array) -> Array:
-    """Where the line that q selects takes p: upper + (q > 0) * (lower - upper), which is faster than a masked choice."""
-    upper = lines.slope_upper * p
-    upper += lines.intercept_upper
-    y = lines.slope_lower * p
-    if lines.intercept_lower is not None:
-        y += lines.intercept_lower
+def _on_plane(operator: Nonlinear, q: Array, planes: Relaxation, p: Array) -> Array:
+    """Where the plane that q selects takes p: upper + (q > 0) * (lower - upper), which is faster than a masked choice."""
+    upper, y = operator.along(planes.slope_upper, p), operator.along(planes.slope_lower, p)
+    if planes.intercept_upper is not None:
+        upper += planes.intercept_upper
+    if planes.intercept_lower is not None:
+        y += planes.intercept_lower
     y -= upper
     y *= q > 0
     y += upper

@@ -16,7 +16,7 @@ from verifier.bounds.dual import Interval, evaluate
 from verifier.bounds.rigorous import ErrorWeights, Magnitudes
 from verifier.errors import InternalError
 from verifier.graph.ir import Graph
-from verifier.operators.base import Elementwise
+from verifier.operators.base import Nonlinear
 from verifier.parallel import Late, Workers
 
 _CHUNK_WORK = 500_000_000
@@ -32,12 +32,12 @@ class RootBounds:
 
 
 def unstable(graph: Graph, p: int, bounds: Interval) -> Array:
-    """(B, size) True where some nonlinear node that reads p is not affine over the bounds."""
+    """(B, size) True where some nonlinear node that reads p could be relaxed more tightly with a narrower enclosure."""
     found = None
     for n in graph.consumers[p]:
         operator = graph.nodes[n].operator
-        if isinstance(operator, Elementwise):
-            loose = ~operator.linear(bounds.lower, bounds.upper)
+        if isinstance(operator, Nonlinear):
+            loose = ~operator.settled(bounds.lower, bounds.upper)
             found = loose if found is None else found | loose
     if found is None:
         raise TypeError(f"node {p} is no pre-activation")
@@ -76,7 +76,7 @@ def root_bounds(
         weights = magnitudes.weights(host).to(arrays)
         values = interval.propagate(moved, low, high, known, weights, p, values)
         known[p] = values[p]
-        if any(isinstance(graph.nodes[n].operator, Elementwise) for n in graph.ancestors(p)):
+        if any(isinstance(graph.nodes[n].operator, Nonlinear) for n in graph.ancestors(p)):
             known[p] = _Rows(graph, arrays, proposals, low, high, dict(known), p, weights, deadline).tightened(stages, workers)
         if bool(namespace(low).any(known[p].lower > known[p].upper)):
             # A box that holds a point has no empty enclosure: some bound is wrong, and nothing may be concluded from it.

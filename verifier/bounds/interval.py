@@ -8,7 +8,7 @@ from verifier.arrays import Array, namespace
 from verifier.bounds.dual import Interval
 from verifier.bounds.rigorous import ErrorWeights, U
 from verifier.graph.ir import Graph
-from verifier.operators.base import Affine, Elementwise, Input
+from verifier.operators.base import Affine, Input, Nonlinear
 
 
 def propagate(
@@ -34,7 +34,7 @@ def propagate(
         op = node.operator
         if isinstance(op, Input):
             low, high = lower, upper
-        elif isinstance(op, Elementwise):
+        elif isinstance(op, Nonlinear):
             low, high = op.range(*found[node.inputs[0]])
             if op.function_ulps > 1:
                 margin = (2 * op.function_ulps + 2) * U

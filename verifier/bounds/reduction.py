@@ -1,6 +1,7 @@
 """A smaller graph with the same values inside one box: unstable neurons alone, what is stable merged into affine parts.
 
 Rows that go back from a pre-activation through affine nodes and stable neurons end at unstable neurons and at the input.
+A function of several values and all that it reads are kept as they are.
 Their coefficients are the weights of the smaller graph. Those are rounded, so bounds over it are proposals, and nothing is
 accepted from it: the dual variables found there are evaluated on the network itself.
 """
@@ -18,7 +19,7 @@ from verifier.bounds.dual import Interval, relax
 from verifier.bounds.intermediate import unstable
 from verifier.graph.ir import Graph, Node
 from verifier.operators.affine import Add, Constant, Conv, Linear, Take
-from verifier.operators.base import Affine, Elementwise, Input
+from verifier.operators.base import Affine, Elementwise, Input, Nonlinear
 from verifier.parallel import Workers
 
 _LARGEST = 12_000_000
@@ -73,7 +74,7 @@ def row_cost(graph: Graph) -> float:
             cost += node.operator.weight.size * max(1, node.size // node.operator.weight.shape[1])
         elif isinstance(node.operator, Conv):
             cost += _CONVOLUTION * node.size * float(np.prod(node.operator.weight.shape[1:]))
-        elif isinstance(node.operator, Elementwise):
+        elif isinstance(node.operator, Nonlinear):
             cost += _ELEMENT * node.size
     return cost
 
@@ -88,6 +89,11 @@ class _Partition:
     columns: Mapping[int, int]
     varying: np.ndarray
 
+    def ends(self, graph: Graph, n: int) -> np.ndarray:
+        """Elements of nonlinear node n at which rows end."""
+        node = graph.nodes[n]
+        return self.loose[node.inputs[0]] if isinstance(node.operator, Elementwise) else np.arange(node.size)
+
     def work(self, graph: Graph) -> float:
         """Time of one row through the reduced graph, as `row_cost`; infinite where it would be too large to keep."""
         weights = sum((len(self.loose[p]) + len(self.linear[p])) * self.columns[p] for p in self.loose)
@@ -97,11 +103,13 @@ class _Partition:
 
 
 def _partition(graph: Graph, known: Mapping[int, Interval], lower: np.ndarray, upper: np.ndarray) -> _Partition:
-    loose, active = {}, {}
+    loose, active, whole = {}, {}, {}
     for p in graph.preactivations:
-        readers = [n for n in graph.consumers[p] if isinstance(graph.nodes[n].operator, Elementwise)]
-        mask = unstable(graph, p, known[p])[0]
-        slopes = [relax(_elementwise(graph, n), known[p]).slope_lower[0, 0] for n in readers]
+        readers = [graph.nodes[n] for n in graph.consumers[p]]
+        lines = [node.operator for node in readers if isinstance(node.operator, Elementwise)]
+        whole[p] = sum(node.size for node in readers if not isinstance(node.operator, Affine | Elementwise))
+        mask = unstable(graph, p, known[p])[0] | (whole[p] > 0)
+        slopes = [relax(op, known[p]).slope_lower[0, 0] for op in lines]
         loose[p] = np.flatnonzero(mask)
         active[p] = np.flatnonzero(~mask & np.any([s != 0 for s in slopes], axis=0))
     varying = np.flatnonzero(upper > lower)
@@ -115,15 +123,8 @@ def _partition(graph: Graph, known: Mapping[int, Interval], lower: np.ndarray, u
         rows = graph.output_size if following is None else len(loose[following]) + len(active[following])
         keep = len(active[p])
         linear[p] = active[p] if keep * (open_columns + rows) < rows * open_columns else np.zeros(0, np.int64)
-        open_columns = len(loose[p]) + (len(linear[p]) if len(linear[p]) or not keep else open_columns)
+        open_columns = len(loose[p]) + whole[p] + (len(linear[p]) if len(linear[p]) or not keep else open_columns)
     return _Partition(loose, linear, columns, varying)
-
-
-def _elementwise(graph: Graph, n: int) -> Elementwise:
-    operator = graph.nodes[n].operator
-    if not isinstance(operator, Elementwise):
-        raise TypeError(f"node {n} is not elementwise")
-    return operator
 
 
 _Columns = dict[tuple[str, int], np.ndarray]
@@ -156,10 +157,11 @@ class _Builder:
             neurons.append(first + loose)
             first += graph.nodes[p].size
             for n in graph.consumers[p]:
-                if len(loose) and isinstance(graph.nodes[n].operator, Elementwise):
-                    nodes.append(Node(graph.nodes[n].operator, (sources["loose", p],), (len(loose),)))
+                if len(loose) and isinstance(graph.nodes[n].operator, Nonlinear):
+                    ends = parts.ends(graph, n)
+                    nodes.append(Node(graph.nodes[n].operator, (sources["loose", p],), (len(ends),)))
                     sources["output of", n] = len(nodes) - 1
-                    mapping[len(nodes) - 1] = (n, loose)
+                    mapping[len(nodes) - 1] = (n, ends)
         self._affine(nodes, sources, graph.output, np.arange(graph.output_size))
         return Reduction(Graph(tuple(nodes)), np.concatenate([np.zeros(0, np.int64), *neurons]), mapping)
 
@@ -205,7 +207,7 @@ class _Builder:
                 if not bool(xp.any(flat != 0)):
                     continue
                 lam = xp.reshape(flat, lam.shape)
-            if isinstance(node.operator, Elementwise):
+            if isinstance(node.operator, Nonlinear):
                 flat, more = self._through(flat, n, columns)
                 constant = constant + more
                 parts: tuple[Array, ...] = (xp.reshape(flat, (k, *graph.nodes[node.inputs[0]].shape)),)
@@ -234,8 +236,8 @@ class _Builder:
                     if len(index):
                         columns[kind, p] = np.zeros((rows, len(index)))
         for n in self.graph.nonlinear:
-            if n in below and len(parts.loose[self.graph.nodes[n].inputs[0]]):
-                columns["output of", n] = np.zeros((rows, len(parts.loose[self.graph.nodes[n].inputs[0]])))
+            if n in below and len(ends := parts.ends(self.graph, n)):
+                columns["output of", n] = np.zeros((rows, len(ends)))
         return columns
 
     def _cut(self, flat: Array, p: int, columns: _Columns) -> Array:
@@ -250,8 +252,11 @@ class _Builder:
 
     def _through(self, flat: Array, n: int, columns: _Columns) -> tuple[Array, Array]:
         """(rows on the pre-activation, constants (k,)) of rows on nonlinear node n: loose elements end here."""
-        p = self.graph.nodes[n].inputs[0]
-        lines = relax(_elementwise(self.graph, n), self.known[p])
+        p, operator = self.graph.nodes[n].inputs[0], self.graph.nodes[n].operator
+        if not isinstance(operator, Elementwise):
+            columns["output of", n] = to_numpy(flat).astype(np.float64)
+            return self.arrays.zeros((flat.shape[0], self.graph.nodes[p].size)), self.arrays.zeros((flat.shape[0],))
+        lines = relax(operator, self.known[p])
         slope = lines.slope_lower[0, 0] + 0.0
         intercept = np.zeros_like(slope) if lines.intercept_lower is None else lines.intercept_lower[0, 0] + 0.0
         loose = self.parts.loose[p]

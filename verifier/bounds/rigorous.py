@@ -5,7 +5,7 @@ sum of their absolute values (Higham 2002, section 3.1). The evaluator computes 
 lam as multipliers, which is allowed; what is left is, for every node n, at most |lam_n| . E_n with
 
     affine      E_n = g_{k+2+C} M_n + g_{size+N} |F(0)|     M_n = |J| zmax + |F(0)|, k = terms of the operator
-    nonlinear   E_n = 2 g_{size+N} T + g_{2 ulps + 16 + C} T   T = max |s| + max |slope| zmax  (the intercept is at most T)
+    nonlinear   E_n = 2 g_{size+N} T + g_{2 ulps + 15 + k + C} T   T = max |s| + max |slopes| . zmax  (the intercept is at most T)
     every node  + (consumers + 3) u zmax_n                  accumulation of lam_n from several consumers, rows and m
     multiplier  g_{size+N} zmax_n
     input       + g_{n+N} zmax_x                            the minimum over the box
@@ -26,7 +26,7 @@ import numpy as np
 
 from verifier.arrays import Array, Arrays, to_numpy
 from verifier.graph.ir import Graph
-from verifier.operators.base import Affine, Elementwise, Input
+from verifier.operators.base import Affine, Elementwise, Input, Nonlinear
 
 U = 2.0**-53
 _FLOOR = 1e-300
@@ -92,7 +92,8 @@ class Magnitudes:
             weights[n] = found.error + (len(self._graph.consumers[n]) + 3) * U * (1 + 1e-6) * z
             multiplier[n] = gamma(size + self._adds) * z
             total += float(np.sum(z))
-        _merge_into_consumers(self._graph, weights, multiplier)
+        steepest = {n: found.steepest for n, found in enumerate(self._nodes) if found.steepest is not None}
+        _merge_into_consumers(self._graph, weights, multiplier, steepest)
         forward = {n: found.forward for n, found in enumerate(self._nodes) if found.forward is not None}
         # An array without a finite bound cannot be accepted; inf makes every result -inf rather than wrong.
         return ErrorWeights(
@@ -111,14 +112,14 @@ class Magnitudes:
         if isinstance(op, Input):
             z = np.maximum(self._box, _FLOOR)
             return _Magnitude(z, gamma(node.size + adds) * z, None)
-        if isinstance(op, Elementwise):
+        if isinstance(op, Nonlinear):
             (p,) = below
             low, high = _enclosure(preactivations, node.inputs[0], p)
             least, greatest = op.range(low, high)
-            slopes = np.maximum(*map(np.abs, op.slope_range(low, high)))
             z = np.maximum(np.maximum(np.abs(least), np.abs(greatest)) * (1 + 1e-6), _FLOOR)
-            relative = 2 * gamma(node.size + adds) + gamma(2 * op.function_ulps + 16 + sums)
-            return _Magnitude(z, relative * (z + np.maximum(slopes, _steepest(op)) * p + op.offset_scale), None)
+            relative = 2 * gamma(node.size + adds) + gamma(2 * op.function_ulps + 15 + op.terms + sums)
+            steepest = op.steepest(low, high) if isinstance(op, Elementwise) else None
+            return _Magnitude(z, relative * (z + op.slope_magnitude(low, high, p) + op.offset_scale), None, steepest)
         if isinstance(op, Affine):
             shapes = [self._graph.nodes[p].shape for p in node.inputs]
             through, ones = op.absolute(2, *(np.stack([p, np.ones_like(p)]).reshape(2, *s) for p, s in zip(below, shapes))).reshape(2, -1)
@@ -134,32 +135,27 @@ class Magnitudes:
 
 @dataclass(frozen=True, eq=False)
 class _Magnitude:
-    """Of one node, (size,) each: zmax without its own enclosure, E without the accumulation of lam, `forward` of ErrorWeights."""
+    """Of one node, (size,) each: zmax without its own enclosure, E without the accumulation of lam, `forward` of ErrorWeights, and
+    of an elementwise node its steepest slopes."""
 
     largest: np.ndarray
     error: np.ndarray
     forward: np.ndarray | None
+    steepest: np.ndarray | None = None
 
 
-def _merge_into_consumers(graph: Graph, weights: dict[int, np.ndarray], multiplier: dict[int, np.ndarray]) -> None:
-    """Move E of an affine node read by one nonlinear node alone into that node: |lam_p| <= |m| + |q| * steepest slope.
+def _merge_into_consumers(
+    graph: Graph, weights: dict[int, np.ndarray], multiplier: dict[int, np.ndarray], steepest: Mapping[int, np.ndarray]
+) -> None:
+    """Move E of an affine node read by one elementwise node alone into that node: |lam_p| <= |m| + |q| * steepest slope.
 
     One product with |q| then does for both, and nodes without rounding of their own leave the map.
     """
-    for n in graph.nonlinear:
+    for n, slopes in steepest.items():
         p = graph.nodes[n].inputs[0]
-        operator = graph.nodes[n].operator
-        if n not in weights:
-            break
-        if isinstance(operator, Elementwise) and isinstance(graph.nodes[p].operator, Affine) and graph.consumers[p] == (n,):
-            weights[n] = weights[n] + _steepest(operator) * weights[p] * (1 + 1e-9)
+        if isinstance(graph.nodes[p].operator, Affine) and graph.consumers[p] == (n,):
+            weights[n] = weights[n] + slopes * weights[p] * (1 + 1e-9)
             multiplier[p] = multiplier[p] + weights.pop(p)
-
-
-def _steepest(op: Elementwise) -> float:
-    """The largest useful slope anywhere: subproblems may have steeper lines than the root."""
-    least, greatest = op.slope_range(np.array([-np.inf, -1e-3]), np.array([np.inf, 1e-3]))
-    return float(np.nanmax(np.abs([least, greatest])))
 
 
 def _enclosure(preactivations: Mapping[int, tuple[Array, Array]], n: int, largest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""The network as the bounds see it: a single-assignment graph of affine and elementwise nonlinear nodes.
+"""The network as the bounds see it: a single-assignment graph of affine and nonlinear nodes.
 
 A node's shape is the ONNX shape with every symbolic batch dimension made 1: the batch is an ordinary axis, so that ONNX
 axis attributes need no translation. Arrays carry one more leading axis of independent points (or subproblems and rows).
@@ -12,9 +12,9 @@ import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from verifier.arrays import Array, Arrays
+from verifier.arrays import Array, Arrays, namespace
 from verifier.operators.affine import Conv, Linear
-from verifier.operators.base import Affine, Elementwise, Input, Operator
+from verifier.operators.base import Affine, Input, Nonlinear, Operator
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +45,10 @@ class Node:
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """Nodes in topological order; node 0 is the input, the last node the output, both flat."""
+    """Nodes in topological order; node 0 is the input, the last node the output, both flat.
+
+    A nonlinear node has one parent, its pre-activation; a function of several values reads them joined.
+    """
 
     nodes: tuple[Node, ...]
     _moved: dict[tuple[object, ...], Graph] = field(default_factory=dict, repr=False)
@@ -60,7 +63,7 @@ class Graph:
 
     @cached_property
     def nonlinear(self) -> tuple[int, ...]:
-        return tuple(i for i, node in enumerate(self.nodes) if isinstance(node.operator, Elementwise))
+        return tuple(i for i, node in enumerate(self.nodes) if isinstance(node.operator, Nonlinear))
 
     @cached_property
     def preactivations(self) -> tuple[int, ...]:
@@ -105,8 +108,9 @@ class Graph:
                 values.append(x)
             elif isinstance(node.operator, Affine):
                 values.append(node.operator.forward(x.shape[0], *(values[p] for p in node.inputs)))
-            elif isinstance(node.operator, Elementwise):
-                values.append(node.operator.function(values[node.inputs[0]]))
+            elif isinstance(node.operator, Nonlinear):
+                y = node.operator.function(values[node.inputs[0]])
+                values.append(namespace(y).reshape(y, (x.shape[0], *node.shape)))
             else:
                 raise TypeError(f"operator {node.operator!r} has no evaluation")
         return values

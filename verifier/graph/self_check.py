@@ -18,7 +18,7 @@ from verifier.graph.ir import Node
 from verifier.graph.onnx_reader import Model
 from verifier.graph.replay import Session
 from verifier.operators.affine import Conv
-from verifier.operators.base import Affine, Elementwise, Input
+from verifier.operators.base import Affine, Input, Nonlinear
 
 _WORK = 100_000_000
 """Multiplications of one evaluation times the points compared: about 0.2 s with the error bound in numpy."""
@@ -142,9 +142,9 @@ def _step(
     in the precision u may be from it, and what no partial sum exceeds (N, size).
 
     An affine node of k terms has  e' = |J| e + g_k (|J| (|v| + e) + |F(0)|)  with g_k = k u / (1 - k u), where k has 8 roundings more
-    than the node's own terms (fused normalisation, converted constants); an elementwise one  e' = L e + 32 u |s|  with L the
-    steepest slope on [v - e, v + e]. Libraries approximate smooth functions to a few units of the largest value, so these get 32 u
-    times that as well. Underflow adds a subnormal unit a node.
+    than the node's own terms (fused normalisation, converted constants); a nonlinear one  e' = d + 32 u |s|  with d how far s moves
+    on [v - e, v + e]. Libraries approximate smooth functions to a few units of the largest value, so these get 32 u times that as
+    well. Underflow adds a subnormal unit a node.
     """
     op, count = node.operator, len(x)
     if isinstance(op, Input):
@@ -156,12 +156,11 @@ def _step(
         if op.offset_magnitude is not None:
             error = error + g * op.offset_magnitude
         return op.forward(count, *values), error * (1 + 1e-6), error.reshape(count, -1) / g
-    if isinstance(op, Elementwise):
+    if isinstance(op, Nonlinear):
         (v,), (e,) = values, errors
-        value = op.function(v)
-        steepest = np.maximum(*map(np.abs, op.slope_range(v - e, v + e))) * (1 + 1e-6)
+        value = op.function(v).reshape(count, *node.shape)
         scale = np.abs(value) + (op.offset_scale if op.function_ulps > 2 else 0.0)
-        error = (steepest * e + 32 * u * scale + tiny) * (1 + 1e-6)
+        error = (op.moved(v, e).reshape(value.shape) + 32 * u * scale + tiny) * (1 + 1e-6)
         return value, error, (np.abs(value) + error).reshape(count, -1)
     raise TypeError(f"operator {op!r} has no error bound")
 

@@ -1,7 +1,8 @@
 """What the bounds need to know of an operator (see the notation in verifier/bounds/dual.py).
 
-An affine operator: forward, transpose, absolute forward, constant, number of terms. An elementwise operator: its
-function, its derivative and one rule, `extremum`. Nothing here knows of splits, cuts, batches of rows or optimisers.
+An affine operator: forward, transpose, absolute forward, constant, number of terms. A nonlinear operator: its function and
+a plane below and above it for every value of a parameter. An elementwise one has all of that from its function, its
+derivative and one rule, `extremum`. Nothing here knows of splits, cuts, batches of rows or optimisers.
 """
 
 from __future__ import annotations
@@ -77,23 +78,116 @@ class Affine(Operator, abstract=True):
 
 
 class Lines(NamedTuple):
-    """Slopes of a lower and an upper line, each broadcastable to (B, S, *shape)."""
+    """Parameters of a lower and an upper plane (slopes of lines, where a function is elementwise), broadcastable to (B, S, size)."""
 
     lower: Array
     upper: Array
 
 
-class Elementwise(Operator, abstract=True):
-    """y = s(p) for every element. l, u and slopes are broadcast against each other; l <= u is the caller's duty."""
+class Nonlinear(Operator, abstract=True):
+    """y = s(p), where p is the one value that the node reads: a function of several values reads them joined.
+
+    p is flat here, (..., size of p), and y (..., size). Over an enclosure l <= p <= u, s lies between two planes; on either
+    side one number an element of y, the parameter, says which plane of a family. Every parameter in `parameter_range` is sound.
+    """
 
     kinks: ClassVar[tuple[float, ...]] = ()
+    """Where the slope jumps: an enclosure that a split ends there is bounded again."""
     convex: ClassVar[bool] = False
-    """Convex on every interval: the chord is the one best upper line, so only the lower slope is worth optimising."""
-    lower_through_origin: ClassVar[bool] = False
-    """For every slope in `slope_range` the least s(p) - slope * p over [l, u] is exactly zero."""
+    """One upper plane is the best for every row, so only the lower parameter is worth optimising."""
 
     @abstractmethod
     def function(self, p: Array) -> Array: ...
+
+    @abstractmethod
+    def pullback(self, p: Array, g: Array) -> Array:
+        """J(p)^T g, with a (sub)derivative J: for attacks, which need no bound. g of the shape of the result or flat."""
+
+    @abstractmethod
+    def range(self, lower: Array, upper: Array) -> tuple[Array, Array]:
+        """Least and greatest value on [l, u], before rounding."""
+
+    @abstractmethod
+    def initial(self, lower: Array, upper: Array) -> Lines:
+        """Parameters to start from."""
+
+    @abstractmethod
+    def parameter_range(self, lower: Array, upper: Array) -> tuple[Array, Array]:
+        """Least and greatest useful parameter, what parameters are clipped to; (..., size) each."""
+
+    @abstractmethod
+    def plane(self, parameter: Array, lower: Array, upper: Array, side: Side) -> tuple[Array, Array | None]:
+        """(slopes, intercept) of the plane below (side = lower) or above s on [l, u]; an intercept of None is zero.
+
+        Slopes are what `along` and `back` take; they and the intercept may be off by `function_ulps` and a few roundings.
+        """
+
+    @abstractmethod
+    def sensitivity(self, parameter: Array, lower: Array, upper: Array, p: Array, side: Side) -> Array:
+        """d (value of the plane at p) / d parameter, (..., size)."""
+
+    @abstractmethod
+    def along(self, slopes: Array, p: Array) -> Array:
+        """The linear part of a plane at p, in a fresh array: (..., size of p) -> (..., size)."""
+
+    @abstractmethod
+    def back(self, slopes: Array, q: Array) -> Array:
+        """Adjoint of `along` in p: q (..., size) -> (..., size of p). q is used up: it may be overwritten and returned."""
+
+    @abstractmethod
+    def linear(self, lower: Array, upper: Array) -> Array:
+        """(..., size) True where s is affine on [l, u]: a stable neuron."""
+
+    def settled(self, lower: Array, upper: Array) -> Array:
+        """(..., size of p) True where a narrower enclosure of the element of p would not make any plane better."""
+        return self.linear(lower, upper)
+
+    @abstractmethod
+    def slope_magnitude(self, lower: np.ndarray, upper: np.ndarray, largest: np.ndarray) -> np.ndarray:
+        """Bound (size,) of |slopes| . |p| over all planes on enclosures inside [l, u], where |p| <= largest (size of p,)."""
+
+    @abstractmethod
+    def moved(self, p: np.ndarray, distance: np.ndarray) -> np.ndarray:
+        """Bound of |s(p') - s(p)| over |p' - p| <= distance."""
+
+    @property
+    def function_ulps(self) -> int:
+        """Roundings in one evaluation of s, in units of 2^-53 |s|."""
+        return 1
+
+    @property
+    def offset_scale(self) -> float:
+        """Absolute size of constants in s: cancellation against them is covered by the rounding bound."""
+        return 0.0
+
+    @property
+    def terms(self) -> int:
+        """Length of the longest sum that `back` forms."""
+        return 1
+
+    def split_point(self, lower: Array, upper: Array) -> Array:
+        """Where to branch: the kink nearest the middle inside (l, u), else the middle; (..., size of p)."""
+        xp = namespace(lower)
+        middle = 0.5 * lower + 0.5 * upper
+        best, distance = middle, xp.where(lower == lower, xp.inf, xp.inf)
+        for kink in self.kinks:
+            gap = xp.where((lower < kink) & (kink < upper), xp.abs(middle - kink), xp.inf)
+            best, distance = xp.where(gap < distance, kink, best), xp.minimum(distance, gap)
+        return best
+
+    @abstractmethod
+    def split_worth(self, q: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
+        """(..., size of p) >= 0: about how far a split at `split_point` can move a row with coefficients q on y."""
+
+
+class Elementwise(Nonlinear, abstract=True):
+    """y = s(p) for every element, between lines; the parameter is a line's slope, its intercept the best one for that slope.
+
+    l, u and slopes are broadcast against each other; l <= u is the caller's duty.
+    """
+
+    lower_through_origin: ClassVar[bool] = False
+    """For every slope in `slope_range` the least s(p) - slope * p over [l, u] is exactly zero."""
 
     @abstractmethod
     def derivative(self, p: Array) -> Array:
@@ -107,10 +201,6 @@ class Elementwise(Operator, abstract=True):
     def slope_range(self, lower: Array, upper: Array) -> tuple[Array, Array]:
         """Least and greatest slope that a line through the graph over [l, u] can have: what slopes are clipped to."""
 
-    @abstractmethod
-    def linear(self, lower: Array, upper: Array) -> Array:
-        """True where s is affine on [l, u]: a stable neuron."""
-
     def range(self, lower: Array, upper: Array) -> tuple[Array, Array]:
         """Least and greatest value on [l, u], before rounding; from the one rule at slope 0."""
         zero = namespace(lower).zeros_like(lower)
@@ -123,16 +213,6 @@ class Elementwise(Operator, abstract=True):
 
     def slack(self, slope: Array, lower: Array, upper: Array, side: Side) -> Array | float:
         """How far `extremum` may miss the true optimum, beyond the rounding of s(p) - slope * p (`function_ulps`)."""
-        return 0.0
-
-    @property
-    def function_ulps(self) -> int:
-        """Roundings in one evaluation of s, in units of 2^-53 |s|."""
-        return 1
-
-    @property
-    def offset_scale(self) -> float:
-        """Absolute size of constants in s: cancellation against them is covered by the rounding bound."""
         return 0.0
 
     def lines(self, lower: Array, upper: Array) -> Lines:
@@ -153,12 +233,58 @@ class Elementwise(Operator, abstract=True):
             low, high = xp.where(steeper, slope, low), xp.where(steeper, high, slope)
         return 0.5 * low + 0.5 * high
 
-    def split_point(self, lower: Array, upper: Array) -> Array:
-        """Where to branch: the kink nearest the middle inside (l, u), else the middle."""
-        xp = namespace(lower)
-        middle = 0.5 * lower + 0.5 * upper
-        best, distance = middle, xp.where(lower == lower, xp.inf, xp.inf)
+    def initial(self, lower: Array, upper: Array) -> Lines:
+        return self.lines(lower, upper)
+
+    def parameter_range(self, lower: Array, upper: Array) -> tuple[Array, Array]:
+        return self.slope_range(lower, upper)
+
+    def plane(self, parameter: Array, lower: Array, upper: Array, side: Side) -> tuple[Array, Array | None]:
+        if side == "lower":
+            if self.lower_through_origin:
+                return parameter, None
+            return parameter, self.intercept(parameter, lower, upper, side) - self.slack(parameter, lower, upper, side)
+        return parameter, self.intercept(parameter, lower, upper, side) + self.slack(parameter, lower, upper, side)
+
+    def sensitivity(self, parameter: Array, lower: Array, upper: Array, p: Array, side: Side) -> Array:
+        """slope * p + t(slope) has the derivative p - p*: the envelope theorem, for t is an extremum."""
+        if side == "lower" and self.lower_through_origin:
+            return p
+        return p - self.extremum(parameter, lower, upper, side)
+
+    def along(self, slopes: Array, p: Array) -> Array:
+        return slopes * p
+
+    def back(self, slopes: Array, q: Array) -> Array:
+        q *= slopes
+        return q
+
+    def pullback(self, p: Array, g: Array) -> Array:
+        return g * self.derivative(p)
+
+    def slope_magnitude(self, lower: np.ndarray, upper: np.ndarray, largest: np.ndarray) -> np.ndarray:
+        return self.steepest(lower, upper) * largest
+
+    def steepest(self, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
+        """The largest |slope| of a line on any enclosure inside [l, u]. Ranges of slopes shrink with the enclosure, but at a kink
+        alone there may be more than on one side of it."""
+        found = np.maximum(*map(np.abs, self.slope_range(lower, upper)))
         for kink in self.kinks:
-            gap = xp.where((lower < kink) & (kink < upper), xp.abs(middle - kink), xp.inf)
-            best, distance = xp.where(gap < distance, kink, best), xp.minimum(distance, gap)
-        return best
+            at = np.clip(kink, lower, upper)
+            found = np.maximum(found, np.maximum(*map(np.abs, self.slope_range(at, at))))
+        return np.asarray(found)
+
+    def moved(self, p: np.ndarray, distance: np.ndarray) -> np.ndarray:
+        slopes = np.maximum(*map(np.abs, self.slope_range(p - distance, p + distance)))
+        return np.asarray(slopes * (1 + 1e-6) * distance)
+
+    def split_worth(self, q: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
+        """|q| times the largest gap between the function and its line."""
+        lines, point = self.lines(lower, upper), self.split_point(lower, upper)
+        gap_up = self.intercept(lines.upper, lower, upper, "upper") + lines.upper * point - self.function(point)
+        # The lower line through the kink has no gap there; what splitting gains is the triangle's smaller leg.
+        least, greatest = self.slope_range(lower, upper)
+        gap_down = np.maximum(np.minimum(point - lower, upper - point), 0.0) * (greatest - least)
+        worth = np.where(q < 0, -q * np.maximum(gap_up, 0.0), q * 0.5 * gap_down)
+        possible = ~self.linear(lower, upper) & (point > lower) & (point < upper)
+        return np.where(possible, worth + 1e-12 * (upper - lower), 0.0)

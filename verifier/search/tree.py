@@ -21,7 +21,7 @@ from verifier.bounds.intermediate import RootBounds
 from verifier.bounds.reduction import Reduction
 from verifier.bounds.targets import Targets
 from verifier.graph.ir import Graph
-from verifier.operators.base import Elementwise, Lines
+from verifier.operators.base import Lines, Nonlinear
 from verifier.search.conjunction import refuted_together
 from verifier.search.splits import Splits
 
@@ -83,7 +83,7 @@ class Tree:
         for n in lines:
             s = neurons.slices[reduction.graph.nodes[n].inputs[0]]
             low, high = below[s], above[s]
-            loose[n] = np.flatnonzero(~_elementwise(reduction.graph, n).linear(low, high))
+            loose[n] = np.flatnonzero(~_nonlinear(reduction.graph, n).linear(low, high))
         full = Network(full_neurons, kept, full_below, full_above, _root_lines(full_neurons, full_below, full_above))
         return Tree(full, reduction, neurons, exact, proposals, root, targets, below, above, loose, lines)
 
@@ -119,7 +119,7 @@ class Tree:
         """Slopes (B, R, size) -> the stored ones."""
         found = {}
         for n, index in self.loose.items():
-            lines, convex = parameters.slopes[n], _elementwise(self.graph, n).convex
+            lines, convex = parameters.slopes[n], _nonlinear(self.graph, n).convex
             at = None if len(index) == lines.lower.shape[-1] else index
             parts = [to_numpy(s if at is None else s[..., at]) for s in ((lines.lower,) if convex else (lines.lower, lines.upper))]
             found[n] = np.stack(parts, axis=-1).astype(np.float16)
@@ -138,9 +138,9 @@ class Tree:
             size = interval.lower.shape[-1]
             both = []
             for side, default in enumerate(self.lines[n]):
-                if side == 1 and _elementwise(self.graph, n).convex:
+                if side == 1 and _nonlinear(self.graph, n).convex:
                     # The chord of the clamped interval is the best upper line.
-                    chord = _elementwise(self.graph, n).lines(interval.lower[:, None], interval.upper[:, None]).upper
+                    chord = _nonlinear(self.graph, n).initial(interval.lower[:, None], interval.upper[:, None]).upper
                     both.append(arrays.xp.broadcast_to(chord, (batch, rows, size)))
                     continue
                 full = np.repeat(np.repeat(default, batch, axis=0), rows, axis=1)
@@ -191,15 +191,17 @@ class Tree:
 
         slopes, multipliers = {}, {}
         for m, (n, index) in self.reduction.nodes.items():
-            operator, found, p = _elementwise(self.network.neurons.graph, n), parameters.slopes[m], nodes[n].inputs[0]
+            operator, found, p = _nonlinear(self.network.neurons.graph, n), parameters.slopes[m], nodes[n].inputs[0]
             low, high = known[p].lower[:, None], known[p].upper[:, None]
             lower, upper = self.network.lines[n]
             slopes[n] = Lines(
-                placed(found.lower, index, lower), operator.lines(low, high).upper if operator.convex else placed(found.upper, index, upper)
+                placed(found.lower, index, lower),
+                operator.initial(low, high).upper if operator.convex else placed(found.upper, index, upper),
             )
             reduced = self.graph.nodes[m].inputs[0]
             if reduced in parameters.multipliers:
-                multipliers[p] = placed(parameters.multipliers[reduced], index, np.zeros((1, 1, nodes[p].size)))
+                read = self.reduction.neurons[self.neurons.slices[reduced]] - self.network.neurons.slices[p].start
+                multipliers[p] = placed(parameters.multipliers[reduced], read, np.zeros((1, 1, nodes[p].size)))
         stable = {n: lines for n, lines in self.network.lines.items() if n not in slopes}
         return Parameters({**slopes, **{n: Lines(*map(exact.asarray, lines)) for n, lines in stable.items()}}, multipliers)
 
@@ -224,12 +226,12 @@ def _root_lines(neurons: Neurons, below: np.ndarray, above: np.ndarray) -> dict[
     lines = {}
     for n in neurons.graph.nonlinear:
         s = neurons.slices[neurons.graph.nodes[n].inputs[0]]
-        lines[n] = _elementwise(neurons.graph, n).lines(below[None, None, s], above[None, None, s])
+        lines[n] = _nonlinear(neurons.graph, n).initial(below[None, None, s], above[None, None, s])
     return lines
 
 
-def _elementwise(graph: Graph, n: int) -> Elementwise:
+def _nonlinear(graph: Graph, n: int) -> Nonlinear:
     operator = graph.nodes[n].operator
-    if not isinstance(operator, Elementwise):
-        raise TypeError(f"node {n} is not elementwise")
+    if not isinstance(operator, Nonlinear):
+        raise TypeError(f"node {n} is not nonlinear")
     return operator

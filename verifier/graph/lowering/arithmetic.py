@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from verifier.graph import exact
 from verifier.graph.lowering.context import Call, Value, constant, operator
-from verifier.graph.lowering.movement import expanded
+from verifier.graph.lowering.movement import expanded, joined, reshaped
 from verifier.operators import affine
+from verifier.operators.product import Product
+from verifier.operators.square import Square
 
+_MOST_PRODUCTS = 1 << 22
+"""Products of one node, each a number in every row of bounds: 32 MB a row."""
 _SAFE = 2.0**900
 """Computed coefficients must lie within 1 / _SAFE and _SAFE, so that their roundings are relative ones."""
 
@@ -33,7 +39,7 @@ def added(call: Call, a: Value, b: Value, sign: int = 1) -> Value:
 
 
 def multiplied(call: Call, a: Value, b: Value) -> Value:
-    """a * b with broadcasting; one of them a constant."""
+    """a * b with broadcasting."""
     _same_kind(call, a, b)
     if a.data is not None and b.data is not None:
         folded = exact.multiply(a.data, b.data)
@@ -43,9 +49,20 @@ def multiplied(call: Call, a: Value, b: Value) -> Value:
     if a.data is not None:
         a, b = b, a
     if b.data is None:
-        call.fail("the product of two values that depend on the input (or could not be computed exactly) is not supported", code="V112",
-                  hint="one factor must be a constant")
+        return product(call, a, b)
     return scaled(call, a, b.data)
+
+
+def product(call: Call, a: Value, b: Value) -> Value:
+    """a * b of two nodes with broadcasting; the factors are read joined, each element once."""
+    shape = call.check_size(call.broadcast(a.shape, b.shape))
+    if math.prod(shape) > _MOST_PRODUCTS:
+        call.fail(f"{math.prod(shape)} products of two values that depend on the input are not supported", hint=f"at most {_MOST_PRODUCTS}")
+    if a.node == b.node:
+        return call.emit(Square(), a, shape=shape)
+    left, right = ((1,) * (len(shape) - v.rank) + v.shape for v in (a, b))
+    factors = joined(call, [reshaped(call, v, (math.prod(v.shape),)) for v in (a, b)], 0)
+    return call.emit(Product(left, right, shape), factors, shape=shape)
 
 
 def scaled(call: Call, x: Value, factor: np.ndarray, roundings: int = 0) -> Value:

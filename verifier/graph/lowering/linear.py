@@ -1,11 +1,11 @@
-"""Gemm and MatMul with a constant on one side."""
+"""Gemm and MatMul."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from verifier.graph import exact
-from verifier.graph.lowering.arithmetic import added, scaled
+from verifier.graph.lowering.arithmetic import added, product, scaled
 from verifier.graph.lowering.context import Call, Value, constant, operator
 from verifier.graph.lowering.movement import expanded, permuted, reshaped
 from verifier.operators import affine
@@ -22,8 +22,7 @@ def matrix_product(call: Call, a: Value, b: Value) -> Value:
     if b.data is not None:
         return _right(call, a, b.data)
     if a.data is None:
-        call.fail("the product of two values that depend on the input (or could not be computed exactly) is not supported", code="V112",
-                  hint="one factor must be a constant")
+        return _of_variables(call, a, b)
     return _swapped(call, _right(call, _swapped(call, b), np.swapaxes(a.data, -1, -2)))
 
 
@@ -47,6 +46,15 @@ def _right(call: Call, x: Value, w: np.ndarray) -> Value:
     shape = (1, count * p, m, 1)
     y = call.emit(affine.Conv(kernel, None, x.shape, shape, (1, 1), (0, 0, 0, 0), (1, 1), count), x, shape=shape)
     return reshaped(call, permuted(call, reshaped(call, y, (count, p, m)), (0, 2, 1)), (*batch, m, p))
+
+
+def _of_variables(call: Call, a: Value, b: Value) -> Value:
+    """Sums of products: x (..., m, n, 1) * y (..., 1, n, p), summed over n."""
+    products = product(call, reshaped(call, a, (*a.shape, 1)), reshaped(call, b, (*b.shape[:-2], 1, *b.shape[-2:])))
+    axis = products.rank - 2
+    summed = (*products.shape[:axis], 1, products.shape[-1])
+    y = call.emit(affine.ReduceSum((axis,), products.shape), products, shape=summed)
+    return reshaped(call, y, (*summed[:axis], summed[-1]))
 
 
 @operator("MatMul", 2)

@@ -1,5 +1,5 @@
 """Which neuron to split next: by how much the lines of its relaxation can move the bound (in the spirit of BaBSR, Bunel et
-al. 2020, with the intercept term of any elementwise function instead of the Relu's).
+al. 2020, with the gap of any relaxation instead of the Relu's intercept).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from verifier.arrays import to_numpy
 from verifier.bounds.batch import Neurons
 from verifier.bounds.dual import Dual
 from verifier.graph.ir import Graph
-from verifier.operators.base import Elementwise
+from verifier.operators.base import Nonlinear
 
 
 def candidates(
@@ -58,7 +58,7 @@ def split_points(neurons: Neurons, low: np.ndarray, high: np.ndarray) -> np.ndar
     for operator, s in neurons.functions:
         below, above = low[:, s], high[:, s]
         point = operator.split_point(below, above)
-        gap = np.where(operator.linear(below, above) | (point == middle[:, s]), np.inf, np.abs(point - middle[:, s]))
+        gap = np.where(operator.settled(below, above) | (point == middle[:, s]), np.inf, np.abs(point - middle[:, s]))
         points[:, s] = np.where(gap < distance[:, s], point, points[:, s])
         distance[:, s] = np.minimum(distance[:, s], gap)
     return points
@@ -67,29 +67,15 @@ def split_points(neurons: Neurons, low: np.ndarray, high: np.ndarray) -> np.ndar
 def neuron_scores(
     graph: Graph, neurons: Neurons, rows_q: Mapping[int, np.ndarray], bounds: np.ndarray, low: np.ndarray, high: np.ndarray
 ) -> np.ndarray:
-    """(B, T) >= 0, zero for neurons that cannot be split: |q| times the largest gap between the function and its line,
-    for the row with the best bound. rows_q: nonlinear node -> (B, R, size), see Dual."""
+    """(B, T) >= 0, zero for neurons that cannot be split: what a split is worth to the row with the best bound.
+    rows_q: nonlinear node -> (B, R, size), see Dual."""
     score = np.zeros((len(low), neurons.total))
     row = bounds.argmax(axis=1)
     at = np.arange(len(low))
     for n in graph.nonlinear:
         operator, s = graph.nodes[n].operator, neurons.slices[graph.nodes[n].inputs[0]]
-        if not isinstance(operator, Elementwise) or n not in rows_q:
+        if not isinstance(operator, Nonlinear) or n not in rows_q:
             continue
         q = rows_q[n][at, row].astype(np.float64)
-        below, above = low[:, s], high[:, s]
-        lines = operator.lines(below, above)
-        point = operator.split_point(below, above)
-        value = operator.function(point)
-        gap_up = operator.intercept(lines.upper, below, above, "upper") + lines.upper * point - value
-        # The lower line through the kink has no gap there; what splitting gains is the triangle's smaller leg.
-        gap_down = np.maximum(np.minimum(point - below, above - point), 0.0) * (lines_spread(operator, below, above))
-        worth = np.where(q < 0, -q * np.maximum(gap_up, 0.0), q * 0.5 * gap_down)
-        possible = ~operator.linear(below, above) & (point > below) & (point < above)
-        score[:, s] = np.maximum(score[:, s], np.where(possible, worth + 1e-12 * (above - below), 0.0))
+        score[:, s] = np.maximum(score[:, s], operator.split_worth(q, low[:, s], high[:, s]))
     return score
-
-
-def lines_spread(operator: Elementwise, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    least, greatest = operator.slope_range(low, high)
-    return greatest - least
