@@ -181,6 +181,25 @@ OPERATORS: list[tuple[str, bytes]] = [
             ["y"],
         ),
     ),
+    *[
+        (f"max pool {auto}", one("MaxPool", [1, 2, 7, 6], kernel_shape=[3, 2], strides=[2, 2], auto_pad=auto))
+        for auto in ("VALID", "SAME_UPPER", "SAME_LOWER")
+    ],
+    *[
+        (f"max pool ceil={ceil}", one("MaxPool", [2, 1, 8, 9], kernel_shape=[3, 3], strides=[2, 2], pads=[1, 0, 1, 2], ceil_mode=ceil))
+        for ceil in (0, 1)
+    ],
+    ("max pool 1d", one("MaxPool", [1, 2, 9], kernel_shape=[4], strides=[3], pads=[2, 1], opset=8)),
+    ("max pool 3d", one("MaxPool", [1, 1, 4, 4, 4], kernel_shape=[2, 2, 2], strides=[2, 2, 2])),
+    ("max pool dilated", one("MaxPool", [1, 1, 9, 9], kernel_shape=[3, 2], dilations=[2, 3])),
+    ("global max pool", one("GlobalMaxPool", [2, 3, 4, 5])),
+    ("max", model([node("Max", "x a z b", "y")], {"x": [2, 3], "z": [2, 1]}, ["y"], {"a": weights(3), "b": f32(0.1)})),
+    ("min", model([node("Min", "a x b z x", "y")], {"x": [2, 3], "z": [3]}, ["y"], {"a": weights(2, 1), "b": f32(-0.1)})),
+    ("max of one", one("Max", [3])),
+    ("reduce max 11", one("ReduceMax", [2, 3, 5], opset=11, axes=[-1, 0], keepdims=0)),
+    ("reduce max all", one("ReduceMax", [2, 3, 4], keepdims=0)),
+    ("reduce min 18", one("ReduceMin", [2, 3, 4], [i64(1, 2)], opset=18)),
+    ("prelu", one("PRelu", [1, 3, 2, 2], [np.array([[[0.3]], [[-0.5]], [[1.7]]], np.float32)])),
     ("sum", model([node("Sum", "x a x b", "y")], {"x": [2, 3]}, ["y"], {"a": weights(3), "b": weights(2, 1)})),
     ("div", one("Div", [2, 3], [weights(3) + 3])),
     ("neg", one("Neg", [3])),

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
 import pytest
 
 from tests import graphs
+from tests.graph.models import model
 from tests.search import milp
 from verifier.graph.ir import Graph
+from verifier.graph.onnx_reader import read_bytes
 from verifier.operators import affine
 
 CLEAR = 1e-4
@@ -33,6 +36,8 @@ def network(rng: np.random.Generator, kind: str) -> Graph:
         parts = [b.relu(b.linear(0, rng.normal(size=(b.size, 2)), 0.5 * rng.normal(size=2))) for _ in range(2)]
         total = b.add(affine.Add((1, -1)), tuple(parts), (2,))
         node = b.concat(b.relu(total), b.relu(b.linear(b.concat(parts[0], 0), rng.normal(size=(2 + b.size, 3)))), parts[1])
+    elif kind == "pool":
+        return pooled(rng, b.size)
     else:
         image = b.add(
             affine.Reshape((9,), (1, 1, 3, 3)), (b.linear(0, rng.normal(size=(b.size, 9)), 0.3 * rng.normal(size=9)),), (1, 1, 3, 3)
@@ -47,10 +52,28 @@ def network(rng: np.random.Generator, kind: str) -> Graph:
     return b.graph()
 
 
+def pooled(rng: np.random.Generator, size: int) -> Graph:
+    """An ONNX network of overlapping 2 x 2 windows on 3 x 3 values, and the lesser of two sums of their maxima."""
+    weights = [rng.normal(size=s).astype(np.float32) for s in ((size, 9), (9,), (4, 2), (2,))]
+    nodes = [
+        onnx.helper.make_node(op, inputs.split(), outputs.split(), **attributes)
+        for op, inputs, outputs, attributes in (
+            ("Gemm", "x w b", "g", {}),
+            ("Reshape", "g image", "i", {}),
+            ("MaxPool", "i", "m", {"kernel_shape": [2, 2]}),
+            ("Flatten", "m", "f", {}),
+            ("Gemm", "f v c", "h", {}),
+            ("ReduceMin", "h", "y", {"axes": [1]}),
+        )
+    ]
+    constants = dict(zip("wbvc", weights)) | {"image": np.array([1, 1, 3, 3])}
+    return read_bytes(model(nodes, {"x": [1, size]}, ["y"], constants), "pooled").graph
+
+
 def query(seed: int) -> tuple[Graph, np.ndarray, np.ndarray, np.ndarray, float, np.ndarray]:
     """Graph, box, rows (R, m), the least value of the largest row, and where it is."""
     rng = np.random.default_rng(seed)
-    graph = network(rng, ("dense", "residual", "branches", "conv")[seed % 4])
+    graph = network(rng, ("dense", "residual", "branches", "conv", "pool")[seed % 5])
     lower = rng.normal(size=graph.input_size)
     upper = lower + rng.uniform(0.2, 2.0, graph.input_size)
     rows = rng.normal(size=(int(rng.integers(1, 3)), graph.output_size))

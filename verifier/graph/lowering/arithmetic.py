@@ -21,7 +21,7 @@ _SAFE = 2.0**900
 
 def added(call: Call, a: Value, b: Value, sign: int = 1) -> Value:
     """a + sign * b with broadcasting."""
-    _same_kind(call, a, b)
+    same_kind(call, a, b)
     shape = call.check_size(call.broadcast(a.shape, b.shape))
     if a.data is not None and b.data is not None:
         folded = exact.add(a.data, b.data if sign > 0 else -b.data)
@@ -40,7 +40,7 @@ def added(call: Call, a: Value, b: Value, sign: int = 1) -> Value:
 
 def multiplied(call: Call, a: Value, b: Value) -> Value:
     """a * b with broadcasting."""
-    _same_kind(call, a, b)
+    same_kind(call, a, b)
     if a.data is not None and b.data is not None:
         folded = exact.multiply(a.data, b.data)
         if folded is not None:
@@ -89,7 +89,8 @@ def _moderate(values: np.ndarray) -> bool:
     return bool(np.all((values == 0) | ((magnitude < _SAFE) & (magnitude > 1 / _SAFE))))
 
 
-def _same_kind(call: Call, a: Value, b: Value) -> None:
+def same_kind(call: Call, a: Value, b: Value) -> None:
+    """V114 unless both are real, or both integers."""
     kinds = {"f" if v.data is None else v.data.dtype.kind for v in (a, b)}
     if kinds not in ({"f"}, {"i"}):
         call.fail("inputs of different element types, or booleans", code="V114")
@@ -130,7 +131,7 @@ def mul(call: Call) -> Value:
 def div(call: Call) -> Value:
     """x / c = x * (1 / c): one rounding in the reciprocal unless every c is a power of two."""
     a, b = call.input(0), call.input(1)
-    _same_kind(call, a, b)
+    same_kind(call, a, b)
     divisor = call.data(1, "the divisor")
     if np.any(divisor == 0):
         call.fail("division by zero")

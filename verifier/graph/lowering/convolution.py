@@ -28,14 +28,19 @@ class Window:
     extra: int
     count: int
 
+    def positions(self) -> np.ndarray:
+        """(count, kernel): the elements that each window meets, outside 0 ... size - 1 in the padding."""
+        return np.arange(self.count)[:, None] * self.stride + np.arange(self.kernel)[None, :] * self.dilation - self.before
+
     def covered(self, include_padding: bool) -> np.ndarray:
         """How many elements each position averages over (count,)."""
-        start = np.arange(self.count)[:, None] * self.stride + np.arange(self.kernel)[None, :] * self.dilation - self.before
+        start = self.positions()
         low, high = (-self.before, self.size + self.after) if include_padding else (0, self.size)
         return ((start >= low) & (start < high)).sum(axis=1)
 
 
-def _windows(call: Call, size: Sequence[int], kernel: Sequence[int], ceil: bool, dilates: bool = True) -> list[Window]:
+def make_windows(call: Call, size: Sequence[int], kernel: Sequence[int], ceil: bool, dilates: bool = True) -> list[Window]:
+    """The windows of a convolution or pooling on every spatial axis, from the node's attributes."""
     rank = len(size)
     strides = call.integers("strides") or [1] * rank
     dilations = (call.integers("dilations") if dilates else None) or [1] * rank
@@ -108,7 +113,7 @@ def conv(call: Call) -> Value:
     bias = None if call.optional(2) is None else call.data(2, "the bias")
     if bias is not None and (bias.shape != (w.shape[0],) or bias.dtype.kind != "f"):
         call.fail(f"a bias of shape {bias.shape} does not fit {w.shape[0]} channels", code="V114")
-    return _correlate(call, x, w, _windows(call, x.shape[2:], w.shape[2:], False), groups, bias)
+    return _correlate(call, x, w, make_windows(call, x.shape[2:], w.shape[2:], False), groups, bias)
 
 
 @operator("AveragePool", 1)
@@ -121,7 +126,7 @@ def average_pool(call: Call) -> Value:
         call.fail("kernel_shape is missing", code="V114")
     include = call.flag("count_include_pad", False)
     ceil = call.opset >= 10 and call.flag("ceil_mode", False)
-    windows = _windows(call, x.shape[2:], kernel, ceil, dilates=call.opset >= 19)
+    windows = make_windows(call, x.shape[2:], kernel, ceil, dilates=call.opset >= 19)
     channels = x.shape[1]
     counts = np.ones((1,) * x.rank)
     for i, window in enumerate(windows):
@@ -154,8 +159,8 @@ def averaged(call: Call, x: Value, axes: tuple[int, ...], divisor: int) -> Value
     return call.emit(affine.ReduceSum(axes, x.shape, divisor), x, shape=shape)
 
 
-def _reduce(call: Call, since: int, mean: bool) -> Value:
-    x = call.input(0)
+def reduction_axes(call: Call, x: Value, since: int) -> tuple[tuple[int, ...], bool]:
+    """(the axes to reduce, whether they are kept with length 1); axes are an attribute before opset `since`, then an input."""
     keep = call.flag("keepdims", True)
     if call.opset < since:
         if call.count > 1:
@@ -166,8 +171,15 @@ def _reduce(call: Call, since: int, mean: bool) -> Value:
         axes = None if call.optional(1) is None else call.list_of_integers(1, "axes")
         nothing = call.flag("noop_with_empty_axes", False)
     if not axes and nothing:
+        return (), True
+    return call.axes(axes, x.rank) if axes else tuple(range(x.rank)), keep
+
+
+def _reduce(call: Call, since: int, mean: bool) -> Value:
+    x = call.input(0)
+    found, keep = reduction_axes(call, x, since)
+    if not found:
         return x
-    found = call.axes(axes, x.rank) if axes else tuple(range(x.rank))
     shape = [n for i, n in enumerate(x.shape) if i not in found]
     if x.data is not None and x.data.dtype.kind == "i":
         return _reduce_integers(call, x.data, found, keep, mean)

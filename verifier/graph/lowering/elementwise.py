@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from verifier.graph.lowering.arithmetic import added, scaled
 from verifier.graph.lowering.context import Call, Value, constant, operator
 from verifier.operators import piecewise_linear, smooth
 from verifier.operators.base import Elementwise
@@ -31,6 +32,16 @@ def leaky_relu(call: Call) -> Value:
     if alpha == 1.0:
         return call.input(0)
     return _apply(call, piecewise_linear.LeakyRelu(alpha) if alpha else piecewise_linear.Relu(), alpha == 0.0)
+
+
+@operator("PRelu", 2)
+def prelu(call: Call) -> Value:
+    """relu(x) + c (x - relu(x)), any constant c."""
+    x, slope = call.variable(call.input(0)), call.data(1, "the slope")
+    if call.broadcast(x.shape, slope.shape) != x.shape:
+        call.fail(f"a slope of shape {slope.shape} does not broadcast to {x.shape}", code="V114")
+    positive = call.emit(piecewise_linear.Relu(), x, shape=x.shape)
+    return added(call, positive, scaled(call, added(call, x, positive, -1), slope))
 
 
 @operator("Abs", 1)
