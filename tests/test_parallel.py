@@ -55,12 +55,18 @@ def test_the_parent_does_what_a_child_does_not(fault: Callable[[], None]) -> Non
 @pytest.mark.parametrize("fault", FAULTS)
 def test_no_time_is_left_for_what_a_child_does_not(fault: Callable[[], None]) -> None:
     """The share is lost and said to be; the child is gone."""
-    start = time.monotonic()
-    with Workers(2, start + (0.0 if fault is killed else 0.2)) as workers, pytest.raises(Late):
+    start, children, fork = time.monotonic(), [], os.fork
+
+    def recorded() -> int:
+        children.append(fork())
+        return children[-1]
+
+    with patch.object(os, "fork", recorded), Workers(2, start + (0.0 if fault is killed else 0.2)) as workers, pytest.raises(Late):
         workers.map(faulty(fault, os.getpid()), range(4))
     assert time.monotonic() - start < 10.0
+    assert len(children) == 1
     with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+        os.waitpid(children[0], os.WNOHANG)
 
 
 def test_an_answer_in_time_is_taken_after_the_deadline() -> None:
