@@ -165,6 +165,13 @@ def test_templates() -> None:
         verify(None, path)
 
 
+@pytest.mark.parametrize("before", range(1, 4))
+def test_a_check_that_was_stopped_is_not_taken_for_done(before: int) -> None:
+    """Told to stop within the self-check, a run proves nothing, whatever it is told later."""
+    answers = iter([False] * before + [True])
+    assert verify(TINY, robust(2, "48/1024"), stop=lambda: next(answers, False)).status is Status.UNKNOWN
+
+
 def test_events_and_stop() -> None:
     events: list[Event] = []
     assert verify(TINY, robust(1, "1/64"), listener=events.append).status is Status.UNSAT

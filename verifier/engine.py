@@ -42,6 +42,7 @@ class Run:
     stop: Callable[[], bool]
     workers: Workers
     started: float
+    ended: bool = False
     seconds: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     trace: Trace = field(default_factory=Trace)
@@ -54,8 +55,9 @@ class Run:
         return float("inf") if self.settings.search.timeout is None else self.settings.search.timeout
 
     def late(self) -> bool:
-        """The time has run out, or the run was asked to stop."""
-        return self.clock() >= self.deadline or self.stop()
+        """The time has run out, or the run was asked to stop; once true, always: a check that ended early stays unfinished."""
+        self.ended = self.ended or self.clock() >= self.deadline or self.stop()
+        return self.ended
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:

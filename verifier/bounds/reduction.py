@@ -8,7 +8,7 @@ accepted from it: the dual variables found there are evaluated on the network it
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -20,7 +20,7 @@ from verifier.bounds.intermediate import unstable
 from verifier.graph.ir import Graph, Node
 from verifier.operators.affine import Add, Constant, Conv, Linear, Take
 from verifier.operators.base import Affine, Elementwise, Input, Nonlinear
-from verifier.parallel import Workers
+from verifier.parallel import Late, Workers
 
 _LARGEST = 12_000_000
 """Weights of a reduced graph, at most."""
@@ -51,18 +51,24 @@ class Reduction:
 
 
 def reduce_graph(
-    graph: Graph, preactivations: Mapping[int, Interval], lower: np.ndarray, upper: np.ndarray, arrays: Arrays, workers: Workers
+    graph: Graph,
+    preactivations: Mapping[int, Interval],
+    lower: np.ndarray,
+    upper: np.ndarray,
+    arrays: Arrays,
+    workers: Workers,
+    deadline: Callable[[], bool],
 ) -> Reduction:
     """The reduction of `graph` over the box lower, upper (n,) with enclosures (1, size) of its pre-activations; the graph
     itself where a row of the reduced one would cost more.
 
-    arrays: where the weights are computed.
+    arrays: where the weights are computed. Raises Late past the deadline.
     """
     known = {p: Interval(*(to_numpy(side) for side in b)) for p, b in preactivations.items()}
     parts = _partition(graph, known, lower, upper)
     if parts.work(graph) >= row_cost(graph):
         return Reduction.none(graph)
-    found = _Builder(graph, parts, known, lower, upper, arrays, workers).build()
+    found = _Builder(graph, parts, known, lower, upper, arrays, workers, deadline).build()
     return found if row_cost(found.graph) < row_cost(graph) else Reduction.none(graph)
 
 
@@ -70,12 +76,8 @@ def row_cost(graph: Graph) -> float:
     """Time of one row through the graph, in multiplications of a dense product."""
     cost = 0.0
     for node in graph.nodes:
-        if isinstance(node.operator, Linear):
-            cost += node.operator.weight.size * max(1, node.size // node.operator.weight.shape[1])
-        elif isinstance(node.operator, Conv):
-            cost += _CONVOLUTION * node.size * float(np.prod(node.operator.weight.shape[1:]))
-        elif isinstance(node.operator, Nonlinear):
-            cost += _ELEMENT * node.size
+        cost += node.multiplications * (_CONVOLUTION if isinstance(node.operator, Conv) else 1.0)
+        cost += _ELEMENT * node.size * isinstance(node.operator, Nonlinear)
     return cost
 
 
@@ -128,7 +130,7 @@ def _partition(graph: Graph, known: Mapping[int, Interval], lower: np.ndarray, u
 
 
 _Columns = dict[tuple[str, int], np.ndarray]
-"""("output of", nonlinear node), ("value of", pre-activation) or ("input", 0) -> coefficients (rows, k)."""
+"""("output of", nonlinear node), ("loose" or "linear", pre-activation: the neurons of that kind) or ("input", 0) -> (rows, k)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,6 +142,7 @@ class _Builder:
     upper: np.ndarray
     arrays: Arrays
     workers: Workers
+    deadline: Callable[[], bool]
 
     def build(self) -> Reduction:
         graph, parts = self.graph, self.parts
@@ -167,6 +170,8 @@ class _Builder:
 
     def _affine(self, nodes: list[Node], sources: Mapping[tuple[str, int], int], start: int, index: np.ndarray) -> int:
         """Append elements `index` of node `start` as a function of what is there already; the position of the result."""
+        if self.deadline():
+            raise Late
         columns, constant = self._rows(start, index)
         parts = [(sources[key], matrix) for key, matrix in columns.items() if matrix.any()]
         if not parts:

@@ -25,7 +25,7 @@ from verifier.search.splits import Splits
 from verifier.search.tree import Tree
 
 _SMALL = 256
-"""Neurons up to which three times the candidates are tried: bounds are cheap there, and the scores a poor guide. On safenlp
+"""Unstable neurons up to which three times the candidates are tried: bounds are cheap there, and the scores a poor guide. On safenlp
 medical 2445: 45,000 subproblems with 24 candidates, not done after 115,000 with 8."""
 _POLISHED = 8
 """Points of a batch from which a few steps of gradient descent are tried."""

@@ -150,7 +150,7 @@ def _one_tree(
             return _LATE, loose
         reduced = Reduction.none(query.graph)
         if schedule.iterations:  # a single pass at the root would not pay for it
-            reduced = reduce_graph(query.graph, root.preactivations, lower, upper, fast, context.workers)
+            reduced = reduce_graph(query.graph, root.preactivations, lower, upper, fast, context.workers, context.out_of_time)
         tree = Tree.of(query.graph, reduced, exact, fast, root, query.targets, lower, upper)
         splits = tree.start(group, np.full(len(group), -np.inf), _initial(tree, fast))
         step = neuron_split.advance(tree, splits, schedule, tried, context)

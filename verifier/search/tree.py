@@ -126,7 +126,7 @@ class Tree:
         return found
 
     def enclosures(self, splits: Splits) -> tuple[np.ndarray, np.ndarray]:
-        """Flat enclosures (B, T + n), clamped by the splits, and made non-empty where they cross."""
+        """Flat enclosures (B, T' + n), clamped by the splits; where they cross, the subproblem is empty."""
         return splits.clamp(self.below, self.above)
 
     def parameters(self, splits: Splits, bounds: Mapping[int, Interval], arrays: Arrays) -> Parameters:
