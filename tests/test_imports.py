@@ -38,6 +38,8 @@ def loaded(code: str) -> set[str]:
                 "supports --help",
                 "supports --vnnlib-versions",
                 "completion bash",
+                "explain",
+                "explain V103",
                 "verify one-file",
             )
         ),

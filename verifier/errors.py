@@ -8,6 +8,8 @@
     +-- SelfCheckError       V4xx  own evaluation and onnxruntime disagree            exit 4
     +-- StorageError         V5xx  results cannot be written, such as on a full disk  exit 4
     +-- InternalError        V9xx  a broken invariant: please report                  exit 4
+
+Every code has an entry in `cli/codes.md`, which `verifier explain` prints.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ class VerifierError(Exception):
     """Base of the tree; `str(error)` is the message alone, `render()` the block shown to users."""
 
     exit_status = 2
-    default_code = "V000"
+    default_code: str
 
     def __init__(self, message: str, *, code: str | None = None, location: Location | None = None, hint: str | None = None):
         super().__init__(message)

@@ -18,6 +18,7 @@ COMMANDS = {
     "inspect": "Show the operators, shapes and layers of a network.",
     "report": "Make reports from results.",
     "bench": "Run suites of queries, and compare runs.",
+    "explain": "Say what the code of an error means.",
     "supports": "Say what is supported, in the terms of the VNN-LIB standard.",
     "completion": "Print the completion script of a shell.",
 }
