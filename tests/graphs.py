@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 from unittest.mock import patch
@@ -30,10 +31,13 @@ from verifier.operators.base import Elementwise, Input, Lines, Operator
 from verifier.operators.product import Product
 from verifier.operators.square import Square
 from verifier.parallel import Workers
-from verifier.search import neuron_split, solve
+from verifier.search import solve
 from verifier.search.outcome import Context, Outcome
 from verifier.search.plan import Plan
 from verifier.search.query import Query
+from verifier.search.splits import Splits
+from verifier.search.tightening import Tightening
+from verifier.search.tree import Tree
 
 Bounds = tuple[np.ndarray, np.ndarray]
 
@@ -596,11 +600,11 @@ def tree(
     upper: np.ndarray,
     exact: Arrays = EXACT,
     proposals: Arrays | None = None,
-) -> neuron_split.Tree:
-    return neuron_split.Tree.of(graph, Reduction.none(graph), exact, proposals or exact, bounds, targets, lower, upper)
+) -> Tree:
+    return Tree.of(graph, Reduction.none(graph), exact, proposals or exact, bounds, targets, lower, upper)
 
 
-def start_splits(t: neuron_split.Tree, disjuncts: np.ndarray | None = None) -> neuron_split.Splits:
+def start_splits(t: Tree, disjuncts: np.ndarray | None = None) -> Splits:
     which = np.zeros(1, np.int64) if disjuncts is None else disjuncts
     known = {p: Interval(t.proposals.asarray(b.lower), t.proposals.asarray(b.upper)) for p, b in t.root.preactivations.items()}
     parameters = initial_parameters(t.graph.to(t.proposals), t.graph.output, known)
@@ -633,9 +637,31 @@ def search(
         return solve.solve(query, settings, ctx or context(seconds, gate, workers)).outcome
 
 
+@contextmanager
+def narrowing(always: bool) -> Iterator[None]:
+    """Enclosures are narrowed wherever that is possible: at once at the root, and after every fourth split."""
+    if not always:
+        yield
+        return
+    worth = lambda self, rate, bound, gain, seconds: np.isfinite(rate)  # noqa: E731
+    with patch.object(Tightening, "expected", lambda self, count: 1.0), patch.object(Tightening, "_worth", worth):
+        yield
+
+
+def narrowed_root(t: Tree, splits: Splits) -> bool:
+    """Whether rounds at the root close everything."""
+    step = Tightening(t, Schedule(5), 1, context(20.0)).root(splits, 10.0)
+    return bool(step.closed.all())
+
+
 def search_inputs(*args: Any, **options: Any) -> Outcome:
     return search("input split", *args, **options)
 
 
 def search_neurons(*args: Any, **options: Any) -> Outcome:
     return search("neuron split", *args, **options)
+
+
+def search_narrowed(*args: Any, **options: Any) -> Outcome:
+    with narrowing(True):
+        return search_neurons(*args, **options)

@@ -57,6 +57,8 @@ ROOTS, TARGETS, LINEAR, SMOOTH, AFFINE = (
 )
 BASE, PRODUCT, SQUARE = (f"verifier/operators/{n}.py" for n in ("base", "product", "square"))
 NEURONS, INPUTS, SPLITS, CLIP = (f"verifier/search/{n}.py" for n in ("neuron_split", "input_split", "splits", "clipping"))
+SUBPROBLEMS, TREE, CONSTRAINED = (f"verifier/search/{n}.py" for n in ("subproblems", "tree", "constrained_rows"))
+CONSTRAINT = "verifier/bounds/constraint.py"
 LINEAR_OPS, CONVOLUTIONS, ARITHMETIC, CLIPS = (
     f"verifier/graph/lowering/{n}.py" for n in ("linear", "convolution", "arithmetic", "elementwise")
 )
@@ -93,7 +95,12 @@ FAULTS = (
     Fault("subtraction adds", ARITHMETIC, "call.input(0), call.input(1), -1)", "call.input(0), call.input(1), 1)", tests=LOWERING),
     Fault("upper bound of a clip lost", CLIPS, "piecewise_linear.Clip(low, high)", "piecewise_linear.Clip(low, np.inf)", tests=LOWERING),
     # the evaluator
-    Fault("rows of one branch only", DUAL, "for n in range(max(rows), -1, -1):", "for n in reversed(graph.ancestors(max(rows))):"),
+    Fault(
+        "rows of one branch only",
+        DUAL,
+        "for n in range(max((*rows, *problem.multipliers)), -1, -1):",
+        "for n in reversed(graph.ancestors(max((*rows, *problem.multipliers)))):",
+    ),
     Fault("missing bias", DUAL, "constant = constant + _offset_product(flat, node.operator.offset, node.shape)", "pass"),
     Fault(
         "box sides swapped",
@@ -110,8 +117,8 @@ FAULTS = (
     Fault(
         "lines swapped",
         DUAL,
-        "return Relaxation(slopes.lower, slopes.upper, below, above)",
-        "return Relaxation(slopes.upper, slopes.lower, below, above)",
+        "return Relaxation(slope_below, slope_above, below, above)",
+        "return Relaxation(slope_above, slope_below, below, above)",
     ),
     Fault(
         "lower intercept of the upper line",
@@ -125,7 +132,7 @@ FAULTS = (
         "return parameter, self.intercept(parameter, lower, upper, side) - self.slack",
         'return parameter, self.intercept(parameter, lower, upper, "upper") - self.slack',
     ),
-    Fault("intercept dropped", DUAL, "(_dot(q, centre) + _dot(size, spread))", "_dot(q, centre)"),
+    Fault("intercept dropped", DUAL, "constant = constant + _dot(negative, planes.intercept_upper)", "pass"),
     Fault(
         "parameters not clipped",
         DUAL,
@@ -160,7 +167,7 @@ FAULTS = (
         "return xp.where(constant < xp.inf, constant, -xp.inf), xp.where(lowest < xp.inf, lowest, -xp.inf)",
         "return constant, lowest",
     ),
-    Fault("no error of nonlinear nodes", DUAL, "error = error + _dot(size, weight)", "pass"),
+    Fault("no error of nonlinear nodes", DUAL, "error = error + _dot(positive - negative, weight)", "pass"),
     Fault("no error of multipliers", DUAL, "error = error + _dot(xp.abs(m), weights.multiplier[n])", "pass"),
     Fault("no error of the input", DUAL, "error = error + _dot(xp.abs(plane), weights.node[0])", "pass"),
     Fault("no slack of smooth functions", BASE, "- self.slack(parameter, lower, upper, side)", "- 0.0", loose=True),
@@ -259,8 +266,8 @@ FAULTS = (
     Fault(
         "root bounds without rounding",
         ROOTS,
-        "result = evaluate(graph, {p: _unit_rows(self.arrays, part, shape)}, problem, self.weights).lower[0]",
-        "result = evaluate(graph, {p: _unit_rows(self.arrays, part, shape)}, problem, None).lower[0]",
+        "result = evaluate(graph, {p: unit_rows(self.arrays, part, shape)}, problem, self.weights).lower[0]",
+        "result = evaluate(graph, {p: unit_rows(self.arrays, part, shape)}, problem, None).lower[0]",
     ),
     Fault(
         "root bounds of the proposals",
@@ -369,24 +376,55 @@ FAULTS = (
     Fault("stuck boxes are proved", INPUTS, "stuck += int(np.sum(~divisible))", "pass"),
     Fault(
         "closed by the proposal",
-        NEURONS,
-        "refuted[promising] = accept(tree, splits.select(promising), low[promising], high[promising], parameters, promising)",
+        SUBPROBLEMS,
+        "refuted[promising] = tree.refuted(splits.select(promising), parameters, promising)",
         "refuted[promising] = tree.targets.refuted(bounds[promising] + 1e-3, splits.disjunct[promising])",
     ),
     Fault(
         "closed with a tolerance",
-        NEURONS,
-        "return tree.targets.refuted(bounds, splits.disjunct) | refuted_together(",
-        "return tree.targets.refuted(bounds + 1e-5, splits.disjunct) | refuted_together(",
+        TREE,
+        "return self.targets.refuted(rows.bounds, splits.disjunct) | together",
+        "return self.targets.refuted(rows.bounds + 1e-5, splits.disjunct) | together",
     ),
     Fault(
         "planes without constants",
-        NEURONS,
-        "return bounds, to_numpy(dual.coefficients), offsets",
-        "return bounds, to_numpy(dual.coefficients), 0 * offsets + 1",
+        TREE,
+        "return ExactRows(bounds, to_numpy(dual.coefficients), offsets, lower, upper)",
+        "return ExactRows(bounds, to_numpy(dual.coefficients), 0 * offsets + 1, lower, upper)",
     ),
-    Fault("promising is proved", NEURONS, "promising = ((bounds > 0) |", "promising = ((bounds > -0.01) |", loose=True),
-    Fault("undecidable is proved", NEURONS, "stuck += int(undecidable.sum())", "pass"),
+    Fault("promising is proved", SUBPROBLEMS, "promising = ((bounds > 0) |", "promising = ((bounds > -0.01) |", loose=True),
+    Fault("undecidable is proved", NEURONS, "self.stuck += int(undecidable.sum())", "pass"),
+    Fault(
+        "constraint of all disjuncts",
+        CONSTRAINT,
+        "own = np.arange(targets.constant.shape[0]) == disjuncts[:, None]",
+        "own = np.arange(targets.constant.shape[0]) >= 0 * disjuncts[:, None]",
+    ),
+    Fault(
+        "constraint met too well",
+        CONSTRAINT,
+        "least = arrays.xp.minimum(values.upper, 0.0 * values.upper)",
+        "least = arrays.xp.minimum(values.upper, 0.0 * values.upper - 0.1)",
+    ),
+    Fault("constraint without constants", CONSTRAINT, "targets.constant.reshape(-1).copy())", "0 * targets.constant.reshape(-1))"),
+    Fault(
+        "sides of a constrained neuron",
+        CONSTRAINED,
+        "return bounds[: len(rows.neurons)], -bounds[len(rows.neurons) :]",
+        "return -bounds[len(rows.neurons) :], bounds[: len(rows.neurons)]",
+    ),
+    Fault(
+        "constrained rows of other neurons",
+        CONSTRAINED,
+        "tree.places(rows.node, p)[rows.neurons]",
+        "tree.places(rows.node, p)[(rows.neurons + 1) % tree.graph.nodes[rows.node].size]",
+    ),
+    Fault(
+        "enclosures of another subproblem",
+        SPLITS,
+        "np.concatenate([side[domain], box], axis=1)",
+        "np.concatenate([side[domain[::-1]], box], axis=1)",
+    ),
     Fault(
         "strict rows and others alike",
         TARGETS,

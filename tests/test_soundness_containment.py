@@ -12,8 +12,12 @@ from tests.graphs import Bounds
 from verifier.arrays import Arrays
 from verifier.bounds.ascent import Schedule
 from verifier.bounds.intermediate import RootBounds
-from verifier.search import neuron_split
+from verifier.bounds.targets import Targets
+from verifier.parallel import Workers
+from verifier.search import subproblems
+from verifier.search.constrained_rows import ConstrainedRows
 from verifier.search.splits import Splits
+from verifier.search.tree import Tree
 
 SEEDS = range(int(os.environ.get("SOUNDNESS_SEEDS", "200")))
 """2000 for a long run."""
@@ -188,7 +192,7 @@ def check_splits(case: Case, arrays: Arrays, bounds: RootBounds) -> None:
         graphs.SINGLE if arrays is graphs.EXACT and case.rng.random() < 0.5 else arrays,
     )
     splits = random_splits(case, t)
-    found = neuron_split.bound(t, splits, Schedule(3), graphs.context(100.0))
+    found = subproblems.bound(t, splits, Schedule(3), graphs.context(100.0))
     rigorous = t.exact_rows(found.splits, t.parameters(found.splits, known(t, found), t.proposals), np.full(len(splits), True)).bounds
     low, high = t.enclosures(splits)
     flat = np.concatenate([*(case.values[p] for p in graph.preactivations), case.x], axis=1)
@@ -205,14 +209,38 @@ def check_splits(case: Case, arrays: Arrays, bounds: RootBounds) -> None:
         assert worst <= case.tolerance, f"split {b}: a row is below its bound by {worst}"
         if found.closed[b]:
             assert (rows.max(axis=1) > -case.tolerance).all(), "a closed subproblem holds a counterexample"
+    check_constrained(case, arrays, bounds, splits.select(slice(0, 6)), flat)
 
 
-def known(t: neuron_split.Tree, found: neuron_split.Bounded) -> dict[int, graphs.Interval]:
+def check_constrained(case: Case, arrays: Arrays, bounds: RootBounds, splits: Splits, flat: np.ndarray) -> None:
+    """Enclosures that lean on the query keep all points of a subproblem that meet the rows of its disjunct; there are two disjuncts."""
+    graph, (output, *inputs) = case.graph, (case.rows[case.graph.output], *(r for n, r in case.rows.items() if n == 0))
+    signs = np.array([1.0, -1.0])[:, None]
+    values = signs * case.row_values[:, None]  # (N, 2, R)
+    constant = -np.quantile(values, 0.5, axis=0)
+    both = Targets(signs[:, None] * output, signs[:, None] * inputs[0] if inputs else None, constant, np.full(constant.shape, False))
+    t = graphs.tree(graph, bounds, both, case.lower, case.upper, arrays)
+    disjunct = case.rng.integers(0, 2, len(splits))
+    splits = graphs.replace(splits, disjunct=disjunct, bound=-case.rng.random(len(splits)))
+    met = (values + constant <= -case.tolerance).all(axis=2)
+    rows, starts = ConstrainedRows(t), [{}] * len(splits)
+    for _ in range(2):
+        low, high, starts = rows.round(splits, starts, Workers(1), lambda: False)
+        splits = splits.within(t.domains.add(low, high))
+        for b in range(len(splits)):
+            side, point = splits.side[b], splits.point[b]
+            value = flat[:, splits.neuron[b]]
+            keep = met[:, disjunct[b]] & (side * value >= side * point).all(axis=1)
+            worst = max(float((low[b] - flat[keep]).max(initial=-np.inf)), float((flat[keep] - high[b]).max(initial=-np.inf)))
+            assert worst <= case.tolerance, f"a point of subproblem {b} is outside by {worst}"
+
+
+def known(t: Tree, found: subproblems.Bounded) -> dict[int, graphs.Interval]:
     total = t.neurons.total
     return t.neurons.split(t.exact.asarray(found.low[:, :total]), t.exact.asarray(np.maximum(found.low, found.high)[:, :total]))
 
 
-def random_splits(case: Case, t: neuron_split.Tree) -> Splits:
+def random_splits(case: Case, t: Tree) -> Splits:
     """16 subproblems after 1 to 4 random splits: at kinks, in the middle, at values of points (so that some point lies on the split)."""
     splits = graphs.start_splits(t)
     flat = np.concatenate([*(case.values[p] for p in case.graph.preactivations), case.x], axis=1)

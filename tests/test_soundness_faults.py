@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.seeded_faults import FAULTS, run
+from tests.seeded_faults import FAULTS, ROOT, run
+
+
+def test_no_seeded_fault_is_stale() -> None:
+    assert [f.name for f in FAULTS if (ROOT / f.file).read_text().count(f.old) != 1] == []
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ from verifier.graph.onnx_reader import read_bytes
 from verifier.operators import affine
 
 CLEAR = 1e-4
-METHODS = {"inputs": graphs.search_inputs, "neurons": graphs.search_neurons}
+METHODS = {"inputs": graphs.search_inputs, "neurons": graphs.search_neurons, "narrowed": graphs.search_narrowed}
 
 
 def network(rng: np.random.Generator, kind: str) -> Graph:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from tests import graphs
-from verifier.search import neuron_split
+from verifier.search import subproblems
 from verifier.search.splits import Splits
 
 
@@ -22,6 +22,8 @@ def start(count: int) -> Splits:
         np.zeros(count, np.int64),
         np.full(count, -1),
         np.zeros(count),
+        np.zeros(count, np.int64),
+        np.full((count, 4, 2), np.nan),
     )
 
 
@@ -72,7 +74,7 @@ def test_a_neuron_that_is_split_again_keeps_its_multiplier() -> None:
     low, high = tree.enclosures(splits)
     bounds = tree.neurons.split(low[:, :3], np.maximum(low, high)[:, :3])
     start = tree.parameters(splits, bounds, graphs.EXACT)
-    stored = replace(splits, multiplier=neuron_split._gathered(tree, splits, replace(start, multipliers=multipliers)))
+    stored = replace(splits, multiplier=subproblems._gathered(tree, splits, replace(start, multipliers=multipliers)))
     again = tree.parameters(stored, bounds, graphs.EXACT).multipliers[node]
     np.testing.assert_array_equal(again[:, :, :2], multipliers[node][:, :, :2])
     assert not again[:, :, 2].any()

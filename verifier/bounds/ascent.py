@@ -6,7 +6,7 @@ Nothing here has to be right for a verdict to be: any values that come out are s
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from verifier.arrays import Array, namespace
 from verifier.bounds.dual import Dual, Interval, Problem, Relaxation, evaluate, relax, relaxed_point
@@ -35,7 +35,7 @@ class Parameters:
 
 @dataclass(frozen=True)
 class Schedule:
-    """iterations; step sizes of slopes (absolute) and multipliers (relative to the mean size of the coefficients there);
+    """iterations; step sizes of slopes (absolute) and multipliers (relative to their scale, see Ascent);
     decay of both an iteration (Xu et al. 2021: 0.1 and 0.98)."""
 
     iterations: int
@@ -119,7 +119,7 @@ class _Slope:
 
 @dataclass(frozen=True, eq=False)
 class _Multiplier:
-    """Range of one pre-activation's multipliers, and the bound that each pulls at when it is not positive (see Ascent.signs)."""
+    """Range of one node's multipliers, and the bound that each pulls at when it is not positive (see Ascent.signs)."""
 
     least: Array
     greatest: Array
@@ -131,8 +131,10 @@ class _Multiplier:
 class Ascent:
     """Maximises the bounds of `rows` from `start`.
 
-    signs: (B or 1, 1, size) at pre-activations whose multiplier may move: -1 below a lower split bound (m <= 0),
+    signs: (B or 1, 1, size) at nodes whose multiplier may move: -1 below a lower split bound (m <= 0),
     1 above an upper one (m >= 0), 2 for both, 0 for neither.
+    scales: (B, S, 1), sizes that the multipliers of a node may be expected to have; by default the mean size of the
+    coefficients around it.
     """
 
     graph: Graph
@@ -143,6 +145,7 @@ class Ascent:
     start: Parameters
     signs: Mapping[int, Array]
     schedule: Schedule
+    scales: Mapping[int, Array] = field(default_factory=dict)
 
     def run(self, closed: Callable[[Array], Array], deadline: Callable[[], bool]) -> tuple[Dual, Parameters]:
         """(best bounds, their parameters) of each row, (B, S, size); ends with the schedule, when every row of
@@ -172,7 +175,7 @@ class Ascent:
                 best_parameters = best_parameters.replaced(current, better)
             if i == self.schedule.iterations or bool(xp.all(closed(best.lower))) or deadline():
                 return best._replace(q=dual.q), best_parameters
-            scales = scales or {p: self._scale(dual, p) for p in multipliers}
+            scales = scales or {p: self.scales[p] if p in self.scales else self._scale(dual, p) for p in multipliers}
             current = self._step(current, slopes, multipliers, scales, problem, dual, adams, self.schedule.decay**i)
         raise AssertionError("the last iteration returns")
 

@@ -5,14 +5,15 @@ For rows c the Lagrangian dual of  min sum_n c_n . value(n)  over the graph is e
 
     affine node      lam_p += J_p^T lam_n                     const += lam_n . F(0)
     nonlinear node   lam_p += nu                              const += h(lam_n, nu),  h(q, nu) = min_{l<=p<=u} q s(p) - nu . p
-    pre-activation   lam_p += m, any m                        const -= m . (u where m > 0, l elsewhere)      (l <= p <= u)
+    enclosed node    lam_p += m, any m                        const -= m . (u where m > 0, l elsewhere)      (l <= p <= u)
     input            const += min_{lo<=x<=hi} lam_x . x
 
 nu is given by planes: nu = q * slopes, with one plane (slopes and the intercept that belongs to them) for q > 0 and one for
 q < 0; an elementwise function's plane is a line in its one argument.
-Weak duality: the result is a lower bound whatever the planes and m are, as long as l, u enclose the pre-activations.
+Weak duality: the result is a lower bound whatever the planes and m are, as long as l, u enclose the values meant.
 With slopes alone this is CROWN (Zhang et al. 2018); optimised slopes give alpha-CROWN (Xu et al. 2021), m on the split
-neurons beta-CROWN (Wang et al. 2021).
+neurons beta-CROWN (Wang et al. 2021), m on what the query says of the outputs INVPROP (Kotha et al. 2023): an enclosed node
+may come after the rows' own.
 
 Shapes: rows (B, S, *node shape); everything that belongs to neurons is flat, (B or 1, S or 1, size). B subproblems,
 S rows of each. Results are lower bounds only: upper(c) = -lower(-c).
@@ -51,8 +52,8 @@ class Relaxation(NamedTuple):
 class Problem:
     """What a batch of rows is bounded over.
 
-    lower, upper: the input box (B or 1, n). preactivations: enclosure of every pre-activation below the rows.
-    relaxations: lines of every nonlinear node below the rows. multipliers: m of some pre-activations, (B, S, size).
+    lower, upper: the input box (B or 1, n). preactivations: enclosures of every node with planes or multipliers, below the
+    rows or not. relaxations: planes of every nonlinear node below a row or a multiplier. multipliers: m, (B, S, size).
     """
 
     lower: Array
@@ -103,14 +104,15 @@ def evaluate(graph: Graph, rows: Mapping[int, Array], problem: Problem, weights:
     constant = 0.0 * first.reshape((batch, count, -1))[:, :, 0]
     error = constant
     kept: dict[int, Array] = {}
-    for n in range(max(rows), -1, -1):  # not the ancestors of one row node: rows on parallel branches have others
-        if n not in coefficients:
+    for n in range(max((*rows, *problem.multipliers)), -1, -1):  # not the ancestors of one node: parallel branches have others
+        if n not in coefficients and n not in problem.multipliers:
             continue
-        node, lam = graph.nodes[n], coefficients.pop(n)
-        flat = xp.reshape(lam, (batch, count, node.size))
+        node, lam = graph.nodes[n], coefficients.pop(n, None)
         if n in problem.multipliers:
-            flat, constant, error = _multiplier_step(flat, problem, n, constant, error, weights)
-            lam = xp.reshape(flat, lam.shape)
+            flat, constant, error = _multiplier_step(lam, problem, n, constant, error, weights)
+            lam = xp.reshape(flat, (batch * count, *node.shape))
+        else:
+            flat = xp.reshape(lam, (batch, count, node.size))
         if isinstance(node.operator, Nonlinear):
             if keep:
                 kept[n] = flat
@@ -149,15 +151,15 @@ def _accepted(plane: Array, constant: Array, lowest: Array, error: Array, weight
 
 
 def _multiplier_step(
-    flat: Array, problem: Problem, n: int, constant: Array, error: Array, weights: ErrorWeights | None
+    lam: Array | None, problem: Problem, n: int, constant: Array, error: Array, weights: ErrorWeights | None
 ) -> tuple[Array, Array, Array]:
-    """(lam, constant, error) after m has been added at pre-activation n."""
-    xp = namespace(flat)
+    """(lam (B, S, size), constant, error) after m has been added at node n; lam is None above the rows."""
     m, (lower, upper) = problem.multipliers[n], problem.preactivations[n]
+    xp = namespace(m)
     constant = constant - _dot(xp.maximum(m, 0.0), upper[:, None]) - _dot(xp.minimum(m, 0.0), lower[:, None])
     if weights is not None:
         error = error + _dot(xp.abs(m), weights.multiplier[n])
-    return flat + m, constant, error
+    return m if lam is None else xp.reshape(lam, m.shape) + m, constant, error
 
 
 def _nonlinear_step(
@@ -204,7 +206,7 @@ def relaxed_point(graph: Graph, dual: Dual, rows: Mapping[int, Array], problem: 
     xp = namespace(dual.lower)
     batch, count = dual.lower.shape
     values: dict[int, Array] = {}
-    for n in graph.ancestors(max(rows)):
+    for n in graph.ancestors(max((*rows, *problem.multipliers))):
         node = graph.nodes[n]
         if isinstance(node.operator, Input):
             y = xp.where(dual.coefficients >= 0, problem.lower[:, None], problem.upper[:, None])

@@ -132,7 +132,7 @@ class _Rows:
             fast = self.proposals
             ascent = Ascent(
                 self.graph.to(fast),
-                {p: _unit_rows(fast, part, shape)},
+                {p: unit_rows(fast, part, shape)},
                 fast.asarray(self.low),
                 fast.asarray(self.high),
                 {n: Interval(fast.asarray(b.lower), fast.asarray(b.upper)) for n, b in below.items()},
@@ -144,7 +144,7 @@ class _Rows:
             _, parameters = ascent.run(lambda lower: lower > 0, self.deadline)
             parameters = parameters.map(self.arrays.asarray)
         problem = problem_of(graph, self.low, self.high, below, parameters)
-        result = evaluate(graph, {p: _unit_rows(self.arrays, part, shape)}, problem, self.weights).lower[0]
+        result = evaluate(graph, {p: unit_rows(self.arrays, part, shape)}, problem, self.weights).lower[0]
         return result[:k], -result[k:]
 
 
@@ -158,7 +158,7 @@ def _merged(arrays: Arrays, bounds: Interval, parts: list[np.ndarray], results: 
     return Interval(lower, upper)
 
 
-def _unit_rows(arrays: Arrays, part: np.ndarray, shape: tuple[int, ...]) -> Array:
+def unit_rows(arrays: Arrays, part: np.ndarray, shape: tuple[int, ...]) -> Array:
     """(1, 2k, *shape): +e_j for every j of part, then -e_j."""
     k, size = len(part), int(np.prod(shape))
     rows = arrays.zeros((2 * k, size))

@@ -41,7 +41,7 @@ def gamma(k: int) -> float:
 
 @dataclass(frozen=True, eq=False)
 class ErrorWeights:
-    """E_n (size,) of every node; the same for m at pre-activations; rounding of each node's value when it is computed
+    """E_n (size,) of every node; the same for m at pre-activations and the output; rounding of each node's value when it is computed
     forward from enclosed parents (`forward`); one number for underflow."""
 
     node: Mapping[int, Array]
@@ -96,9 +96,8 @@ class Magnitudes:
         _merge_into_consumers(self._graph, weights, multiplier, steepest)
         forward = {n: found.forward for n, found in enumerate(self._nodes) if found.forward is not None}
         # An array without a finite bound cannot be accepted; inf makes every result -inf rather than wrong.
-        return ErrorWeights(
-            weights, {n: multiplier[n] for n in self._graph.preactivations if n in multiplier}, forward, 1e-300 * (1.0 + total)
-        )
+        enclosed = [n for n in (*self._graph.preactivations, self._graph.output) if n in multiplier]
+        return ErrorWeights(weights, {n: multiplier[n] for n in enclosed}, forward, 1e-300 * (1.0 + total))
 
     def _largest(self, n: int, preactivations: Mapping[int, tuple[Array, Array]]) -> np.ndarray:
         z = self._nodes[n].largest

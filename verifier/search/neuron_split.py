@@ -1,225 +1,122 @@
-"""Branch and bound on neurons: pre-activations are split at a kink (or a chosen point of a smooth function).
-
-The root's enclosures are kept and clamped by the splits; only the property's rows are bounded in a subproblem, with slopes
-and split multipliers improved from the parent's by a few steps of ascent in `proposals` (may be float32). A subproblem
-that looks refuted is evaluated once more by the rigorous float64 rule, and only that closes it.
-"""
+"""Branch and bound on neurons: pre-activations are split at a kink (or a chosen point of a smooth function)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from verifier.arrays import to_numpy
 from verifier.attack.gradient import descend
 from verifier.attack.witness import Witness
-from verifier.bounds.ascent import Ascent, Parameters, Schedule, problem_of
-from verifier.bounds.dual import Dual, evaluate
+from verifier.bounds.ascent import Schedule
 from verifier.search.attack_rounds import AttackRounds
-from verifier.search.branching.lookahead import best_split
-from verifier.search.branching.scores import candidates
 from verifier.search.frontier import Frontier
 from verifier.search.outcome import Context, Outcome, Progress
 from verifier.search.splits import Splits
+from verifier.search.subproblems import Step, advance
+from verifier.search.tightening import Tightening
 from verifier.search.tree import Tree
 
-_SMALL = 256
-"""Unstable neurons up to which three times the candidates are tried: bounds are cheap there, and the scores a poor guide. On safenlp
-medical 2445: 45,000 subproblems with 24 candidates, not done after 115,000 with 8."""
 _POLISHED = 8
 """Points of a batch from which a few steps of gradient descent are tried."""
 
 
-@dataclass(frozen=True, eq=False)
-class Bounded:
-    """A chunk after bounding: row bounds with constants (B, R), q and planes of the proposals, enclosures, closed (B,)."""
+@dataclass(eq=False)
+class Search:
+    """Closes every subproblem of `start`, each with its next split chosen, or finds a counterexample.
 
-    splits: Splits
-    bounds: np.ndarray
-    dual: Dual
-    low: np.ndarray
-    high: np.ndarray
-    closed: np.ndarray
-
-
-@dataclass(frozen=True, eq=False)
-class Step:
-    """What a batch has become. closed (B,); open: the others, each with its next split; lowest: least row bound.
-
-    points, which: the minimisers of the open ones' planes (k, n) and their disjuncts, candidates for the attack.
+    batch: subproblems bounded at once. seconds: what a subproblem takes.
     """
 
-    closed: np.ndarray
-    open: Splits
-    lowest: float
-    points: np.ndarray
-    which: np.ndarray
-    unstable: float
+    tree: Tree
+    start: Splits
+    context: Context
+    batch: int
+    schedule: Schedule
+    look_ahead: int
+    tightening: Tightening
+    rounds: AttackRounds
+    progress: Progress = field(init=False)
+    frontier: Frontier[Splits] = field(init=False)
+    stuck: int = 0
+    seconds: float = 0.0
 
+    def __post_init__(self) -> None:
+        self.progress = Progress(self.context, float(len(self.start)))
+        self.frontier = Frontier(self.start)
 
-def search(
-    tree: Tree, start: Splits, context: Context, batch_size: int, schedule: Schedule, look_ahead: int, rounds: AttackRounds
-) -> Outcome:
-    """Close every subproblem of `start`, each with its next split chosen, or find a counterexample."""
-    progress = Progress(context, float(len(start)))
-    frontier = Frontier(start)
-    stuck = 0
-    while frontier.count:
-        if context.out_of_time():
-            return Outcome(False, None, progress.nodes, frontier.worst_bound(), progress.share)
-        parents = frontier.pop(max(1, batch_size // 2))
-        undecidable = parents.choice < 0
-        stuck += int(undecidable.sum())
-        if undecidable.all():
-            continue
-        parents = parents.select(~undecidable)
-        # Where no neuron is left to split, only better multipliers (or smaller boxes) can help.
-        last = bool(np.any(parents.choice >= tree.neurons.total))
-        children = parents.children()
-        step = advance(tree, children, replace(schedule, iterations=5 * schedule.iterations) if last else schedule, look_ahead, context)
+    def run(self, budget: float = float("inf")) -> Outcome | None:
+        """budget: subproblems after which it stops with None; until then no enclosures are narrowed."""
+        progress, frontier = self.progress, self.frontier
+        while frontier.count:
+            if self.context.out_of_time():
+                return Outcome(False, None, progress.nodes, frontier.worst_bound(), progress.share)
+            if progress.nodes >= budget:
+                return None
+            parents = frontier.pop(max(1, self.batch // 2))
+            undecidable = parents.choice < 0
+            self.stuck += int(undecidable.sum())
+            if undecidable.all():
+                continue
+            bounded, step = self._step(parents.select(~undecidable), budget < np.inf)
+            witness = self._account(bounded, step) or self.rounds.run_if_due()
+            if witness is not None:
+                return Outcome(False, witness, progress.nodes, step.lowest, progress.share)
+        return Outcome(self.stuck == 0, None, progress.nodes, 0.0, progress.share, exhausted=self.stuck > 0)
+
+    @property
+    def open_disjuncts(self) -> np.ndarray:
+        """Those with an open subproblem."""
+        everything = self.frontier.pop(self.frontier.count)
+        self.frontier.push(everything)
+        return np.unique(everything.disjunct)
+
+    def resumed(self, roots: Splits) -> Outcome | None:
+        """`run` after the enclosures of whole disjuncts were narrowed: `roots` (K,) are what is open of those, without splits."""
+        everything = self.frontier.pop(self.frontier.count)
+        mine = everything.disjunct[:, None] == roots.disjunct
+        still = mine.any(axis=1)
+        self.progress.closed(everything.depth[~still])
+        if still.any():
+            self.frontier.push(replace(everything.select(still), domain=roots.domain[mine[still].argmax(axis=1)]))
+        return self.run()
+
+    def _account(self, bounded: Splits, step: Step) -> Witness | None:
+        """Keep what became of `bounded`; a counterexample if its points lead to one."""
+        progress = self.progress
         progress.iteration += 1
-        progress.nodes += len(children)
-        progress.depth = max(progress.depth, int(children.depth.max()))
-        progress.closed(children.depth[step.closed])
-        witness = attack(tree, step, context, progress) or rounds.run_if_due()
-        if witness is not None:
-            return Outcome(False, witness, progress.nodes, step.lowest, progress.share)
-        frontier.push(step.open)
-        progress.batch(frontier.count, step.unstable, frontier.worst_bound())
-    return Outcome(stuck == 0, None, progress.nodes, 0.0, progress.share, exhausted=stuck > 0)
+        progress.nodes += len(bounded)
+        progress.depth = max(progress.depth, int(bounded.depth.max()))
+        progress.closed(bounded.depth[step.closed])
+        witness = attack(self.tree, step, self.context, progress)
+        self.frontier.push(step.open)
+        progress.batch(self.frontier.count, step.unstable, self.frontier.worst_bound())
+        return witness
+
+    def _step(self, parents: Splits, first: bool) -> tuple[Splits, Step]:
+        """(subproblems, what became of them): those of `parents` whose enclosures are due to be narrowed, the others going back to
+        the frontier; or, where none are, the children of all."""
+        due = self.tightening.due(parents, self.seconds)
+        if due.any() and not first:
+            self.frontier.push(parents.select(~due))
+            return parents.select(due), self.tightening.run(parents.select(due), self.seconds)
+        # Where no neuron is left to split, only better multipliers (or smaller boxes) can help.
+        last = bool(np.any(parents.choice >= self.tree.neurons.total))
+        schedule = replace(self.schedule, iterations=5 * self.schedule.iterations) if last else self.schedule
+        children, start = parents.children(), self.context.clock()
+        step = advance(self.tree, children, schedule, self.look_ahead, self.context)
+        self.seconds = (self.context.clock() - start) / len(children)
+        return children, replace(step, open=step.open.after_split(_gains(parents, step)[~step.closed]))
 
 
-def advance(tree: Tree, splits: Splits, schedule: Schedule, look_ahead: int, context: Context) -> Step:
-    """Bound a batch and choose the next splits, in chunks on all cores."""
-    size = max(1, min(tree.chunk, -(-len(splits) // context.workers.cores)))
-    chunks = [splits.select(slice(i, i + size)) for i in range(0, len(splits), size)]
-
-    def work(chunk: Splits) -> Step:
-        found = bound(tree, chunk, schedule, context)
-        chosen = _chosen(tree, found, look_ahead, context)
-        lowest = float(found.bounds.max(axis=1).min())
-        return Step(found.closed, chosen, lowest, _corners(tree, found), chosen.disjunct, _unstable_count(tree, found))
-
-    steps = context.workers.map(work, chunks)
-    return Step(
-        np.concatenate([s.closed for s in steps]),
-        Splits.concatenate([s.open for s in steps]),
-        min(s.lowest for s in steps),
-        np.concatenate([s.points for s in steps]),
-        np.concatenate([s.which for s in steps]),
-        float(np.mean([s.unstable for s in steps])),
-    )
-
-
-def bound(tree: Tree, splits: Splits, schedule: Schedule, context: Context) -> Bounded:
-    """Improve and evaluate the rows of a batch; what the rigorous evaluation refutes is closed."""
-    low, high = tree.enclosures(splits)
-    empty: np.ndarray = np.any(low > high, axis=1)
-    high = np.maximum(low, high)
-    total = tree.neurons.total
-    fast = tree.proposals
-    known = tree.neurons.split(fast.asarray(low[:, :total]), fast.asarray(high[:, :total]))
-    rows = tree.targets.rows(tree.graph, fast, splits.disjunct)
-    constant, strict = fast.asarray(tree.targets.constant[splits.disjunct]), tree.targets.strict[splits.disjunct]
-    ascent = Ascent(
-        tree.graph.to(fast),
-        rows,
-        fast.asarray(low[:, total:]),
-        fast.asarray(high[:, total:]),
-        known,
-        tree.parameters(splits, known, fast),
-        tree.signs(splits, fast),
-        schedule,
-    )
-    # One refuted row closes a subproblem, so all its rows are done.
-    closed = lambda lower: fast.xp.broadcast_to(fast.xp.any(lower + constant > 0, axis=1, keepdims=True), lower.shape)  # noqa: E731
-    dual, parameters = ascent.run(closed, context.out_of_time)
-    bounds = tree.targets.add_constant(to_numpy(dual.lower).astype(np.float64), splits.disjunct)
-    promising = ((bounds > 0) | (strict & (bounds >= 0))).any(axis=1) & ~empty
-    if bounds.shape[1] > 1:  # rows that refute together may each look hopeless
-        promising = ~empty
-    refuted: np.ndarray = empty.copy()
-    if promising.any():
-        refuted[promising] = tree.refuted(splits.select(promising), parameters, promising)
-    improved = replace(
-        splits,
-        slopes=tree.packed(parameters),
-        multiplier=_gathered(tree, splits, parameters),
-        bound=np.maximum(splits.bound, bounds.max(axis=1)),
-    )
-    return Bounded(improved, bounds, dual, low, high, refuted)
-
-
-def _gathered(tree: Tree, splits: Splits, parameters: Parameters) -> np.ndarray:
-    """Multipliers (B, R, D) of the splits, from the dense ones."""
-    found, first = np.zeros(splits.multiplier.shape, np.float32), (splits.side != 0) & ~splits.repeated
-    for p, s in tree.neurons.slices.items():
-        if p not in parameters.multipliers:
-            continue
-        mine = (splits.neuron >= s.start) & (splits.neuron < s.stop) & first
-        if mine.any():
-            dense = to_numpy(parameters.multipliers[p])
-            index = np.where(mine, splits.neuron - s.start, 0)
-            found = np.where(mine[:, None], np.take_along_axis(dense, np.broadcast_to(index[:, None], found.shape), axis=2), found)
-    return found
-
-
-def _chosen(tree: Tree, found: Bounded, most: int, context: Context) -> Splits:
-    """The open subproblems of a chunk, each with the neuron to split next: the best of `most` candidates."""
-    keep = np.flatnonzero(~found.closed)
-    splits = found.splits.select(keep)
-    if not len(keep):
-        return splits
-    dual = found.dual.select(tree.proposals.indices(keep))
-    if most > 1 and tree.neurons.total <= _SMALL:
-        most *= 3
-    neuron, point = candidates(tree.graph, tree.neurons, dual, found.bounds[keep], found.low[keep], found.high[keep], most)
-    best = np.zeros(len(keep), np.int64)
-    if neuron.shape[1] > 1:
-        best = _look_ahead(tree, splits, found.bounds[keep].max(axis=1), neuron, point, context)
-    at = np.arange(len(keep))
-    return replace(splits, choice=neuron[at, best], choice_point=point[at, best])
-
-
-def _look_ahead(tree: Tree, splits: Splits, parent: np.ndarray, neuron: np.ndarray, point: np.ndarray, context: Context) -> np.ndarray:
-    """Index (B,) of the candidate (B, K) whose children have the best bounds."""
-    batch, most = neuron.shape
-    repeated = splits.select(np.repeat(np.arange(batch), most))
-    # A missing candidate repeats the first, whose bounds may come out a rounding apart: it is kept from winning below.
-    missing = neuron < 0
-    neuron, point = np.where(neuron < 0, neuron[:, :1], neuron), np.where(neuron < 0, point[:, :1], point)
-    possible = neuron[:, 0] >= 0
-    children = replace(repeated, choice=np.maximum(neuron, 0).reshape(-1), choice_point=point.reshape(-1)).children()
-    bounds = np.full(len(children), -np.inf)
-    for i in range(0, len(children), 4 * tree.chunk):
-        if context.out_of_time():
-            return np.zeros(batch, np.int64)
-        bounds[i : i + 4 * tree.chunk] = _quick_bounds(tree, children.select(slice(i, i + 4 * tree.chunk)))
-    children_bounds = bounds.reshape(2, batch, most).transpose(1, 2, 0)
-    return np.where(possible, best_split(parent, np.where(missing[:, :, None], -np.inf, children_bounds)), 0)
-
-
-def _quick_bounds(tree: Tree, splits: Splits) -> np.ndarray:
-    """Best row bound (B,) with the slopes as they are: a proposal, not rigorous."""
-    fast, total = tree.proposals, tree.neurons.total
-    low, high = tree.enclosures(splits)
-    high = np.maximum(low, high)
-    known = tree.neurons.split(fast.asarray(low[:, :total]), fast.asarray(high[:, :total]))
-    problem = problem_of(
-        tree.graph.to(fast), fast.asarray(low[:, total:]), fast.asarray(high[:, total:]), known, tree.parameters(splits, known, fast)
-    )
-    dual = evaluate(tree.graph.to(fast), tree.targets.rows(tree.graph, fast, splits.disjunct), problem, None)
-    return (to_numpy(dual.lower) + tree.targets.constant[splits.disjunct]).max(axis=1)
-
-
-def _corners(tree: Tree, found: Bounded) -> np.ndarray:
-    """(k, n): the minimiser of the best row's plane of every open subproblem."""
-    keep = np.flatnonzero(~found.closed)
-    best = found.bounds[keep].argmax(axis=1)
-    plane = to_numpy(found.dual.coefficients)[keep, best]
-    total = tree.neurons.total
-    return np.where(plane > 0, found.low[keep, total:], found.high[keep, total:])
+def _gains(parents: Splits, step: Step) -> np.ndarray:
+    """(2B, 2): what each child gained over its parent, and its sibling; all that was needed where it was closed."""
+    before = np.tile(parents.bound, 2)
+    after = np.zeros(len(before))
+    after[~step.closed] = np.minimum(step.open.bound, 0.0)
+    mine = after - before
+    return np.stack([mine, np.roll(mine, len(parents))], axis=1)
 
 
 def attack(tree: Tree, step: Step, context: Context, progress: Progress) -> Witness | None:
@@ -235,11 +132,3 @@ def attack(tree: Tree, step: Step, context: Context, progress: Progress) -> Witn
     x, which, margins = (np.concatenate(pair) for pair in zip((polished.x, polished.which, polished.margin), (x, which, margins[best])))
     progress.attack_gap = min(progress.attack_gap, float(margins.min()))
     return context.gate.first(x, which, margins, most=4)
-
-
-def _unstable_count(tree: Tree, found: Bounded) -> float:
-    keep = ~found.closed
-    if not keep.any():
-        return 0.0
-    total = tree.neurons.total
-    return float(np.mean(np.sum((found.low[keep, :total] < 0) & (found.high[keep, :total] > 0), axis=1)))

@@ -12,6 +12,7 @@ from verifier.bounds.batch import Neurons
 from verifier.bounds.intermediate import root_bounds, unstable
 from verifier.bounds.reduction import Reduction, reduce_graph
 from verifier.config import Settings
+from verifier.errors import InternalError
 from verifier.parallel import Late, Workers
 from verifier.search import input_split, neuron_split
 from verifier.search.attack_rounds import AttackRounds
@@ -20,6 +21,9 @@ from verifier.search.events import Event
 from verifier.search.outcome import Context, Outcome, Progress
 from verifier.search.plan import Plan, make_plan
 from verifier.search.query import Query
+from verifier.search.splits import Splits
+from verifier.search.subproblems import advance
+from verifier.search.tightening import Tightening
 from verifier.search.tree import Tree
 
 _LOOK_AHEAD_INPUTS = 6
@@ -28,6 +32,10 @@ _LOOK_AHEAD_INPUTS = 6
 
 _ROW_ITERATIONS = 20
 """Steps of ascent for the rows of unstable neurons at the root, at most: there are thousands of them."""
+
+
+_TIGHTENING = 0.3
+"""Part of the time left that narrower enclosures at the root may take."""
 
 
 _LATE = Outcome(False, None, 0, -np.inf, 0.0)
@@ -153,7 +161,7 @@ def _one_tree(
             reduced = reduce_graph(query.graph, root.preactivations, lower, upper, fast, context.workers, context.out_of_time)
         tree = Tree.of(query.graph, reduced, exact, fast, root, query.targets, lower, upper)
         splits = tree.start(group, np.full(len(group), -np.inf), _initial(tree, fast))
-        step = neuron_split.advance(tree, splits, schedule, tried, context)
+        step = advance(tree, splits, schedule, tried, context)
         context.report(Event("R", context.clock(), open=len(step.open), unstable=sum(loose), lower_bound=step.lowest))
         if not len(step.open):
             return Outcome(True, None, len(group), step.lowest, 1.0), loose
@@ -161,8 +169,23 @@ def _one_tree(
         witness = neuron_split.attack(tree, step, context, Progress(context, 1.0))
         if witness is not None:
             return Outcome(False, witness, len(group), step.lowest, 0.0), loose
-    schedule = Schedule(settings.bounds.iterations)
-    return neuron_split.search(tree, step.open, context, plan.batch, schedule, candidates, attack), loose
+    return _search(tree, step.open, settings, context, plan.batch, attack), loose
+
+
+def _search(tree: Tree, start: Splits, settings: Settings, context: Context, batch: int, attack: AttackRounds) -> Outcome:
+    """Splits alone for as long as narrowing the enclosures of the root would take once; then what is open goes on within better ones."""
+    schedule, look_ahead = Schedule(settings.bounds.iterations), settings.search.candidates
+    tightening = Tightening(tree, schedule, look_ahead, context)
+    search = neuron_split.Search(tree, start, context, batch, schedule, look_ahead, tightening, attack)
+    outcome = search.run(tightening.expected(len(start)))
+    if outcome is not None:
+        return outcome
+    unfinished = start.select(np.isin(start.disjunct, search.open_disjuncts))
+    step = tightening.root(unfinished, context.clock() + _TIGHTENING * (context.deadline - context.clock()))
+    outcome = search.resumed(step.open)
+    if outcome is None:
+        raise InternalError("a search without a budget ended early")
+    return outcome
 
 
 def _initial(tree: Tree, arrays: Arrays) -> Parameters:

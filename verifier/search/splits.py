@@ -20,6 +20,8 @@ class Splits:
     neuron, side, point: (B, D), side 0 where unused. multiplier: (B, R, D), m of the evaluator for the split neuron.
     slopes: nonlinear node -> (B, R, k, 1 or 2) float16, lower (and upper) slopes of the neurons unstable at the root.
     disjunct, bound, depth: (B,). choice, choice_point: (B,), what to split next.
+    domain: (B,), number of the enclosures that the splits clamp (see Enclosures). gains: (B, 4, 2), what the last splits gained,
+    the latest last: for this side and for the other one, where that was closed all that was needed; NaN before these enclosures.
     """
 
     neuron: np.ndarray
@@ -32,6 +34,8 @@ class Splits:
     depth: np.ndarray
     choice: np.ndarray
     choice_point: np.ndarray
+    domain: np.ndarray
+    gains: np.ndarray
 
     def __len__(self) -> int:
         return len(self.depth)
@@ -78,15 +82,56 @@ class Splits:
             sides.append(replace(wide, neuron=neuron, point=point, side=side, depth=self.depth + 1))
         return Splits.concatenate(sides)
 
+    def within(self, domain: np.ndarray) -> Splits:
+        """The same subproblems with other enclosures (B,)."""
+        return replace(self, domain=domain, gains=np.full_like(self.gains, np.nan))
+
+    def after_split(self, gains: np.ndarray) -> Splits:
+        """The same with the gains (B, 2) of the split that made them."""
+        return replace(self, gains=np.concatenate([self.gains[:, 1:], gains[:, None]], axis=1))
+
     def clamp(self, below: np.ndarray, above: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Root enclosures (T,) of neurons and inputs -> those of every subproblem (B, T)."""
+        """Enclosures of neurons and inputs before the splits, (T,) or (B, T) -> those of every subproblem, (B, T)."""
         count = len(self)
-        low, high = np.repeat(below[None], count, axis=0), np.repeat(above[None], count, axis=0)
+        low, high = (np.array(np.broadcast_to(side, (count, side.shape[-1]))) for side in (below, above))
         at = np.broadcast_to(np.arange(count)[:, None], self.neuron.shape)
         up, down = self.side > 0, self.side < 0
         np.maximum.at(low, (at[up], self.neuron[up]), self.point[up])
         np.minimum.at(high, (at[down], self.neuron[down]), self.point[down])
         return low, high
+
+
+class Enclosures:
+    """Enclosures of neurons (T',) by number: 0 holds everywhere, the others in one subproblem and all that it is split into."""
+
+    def __init__(self, below: np.ndarray, above: np.ndarray, inputs: int, most: int = 40_000_000) -> None:
+        """below, above (T' + inputs,): of neurons and inputs; those of the inputs never change. most: numbers that may be kept."""
+        self._neurons = len(below) - inputs
+        self._box = below[self._neurons :], above[self._neurons :]
+        self._sides = np.stack([below, above])[:, None, : self._neurons]
+        self._count = 1
+        self._most = max(1, most // max(1, 2 * self._neurons))
+
+    @property
+    def room(self) -> int:
+        """How many more may be kept."""
+        return self._most - self._count
+
+    def add(self, below: np.ndarray, above: np.ndarray) -> np.ndarray:
+        """Numbers (B,) of new ones (B, T' + inputs)."""
+        first, self._count = self._count, self._count + len(below)
+        if self._count > self._sides.shape[1]:
+            grown = np.empty((2, 2 * self._count, self._neurons))
+            grown[:, :first] = self._sides[:, :first]
+            self._sides = grown
+        self._sides[0, first : self._count], self._sides[1, first : self._count] = below[:, : self._neurons], above[:, : self._neurons]
+        return np.arange(first, self._count)
+
+    def of(self, domain: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(B, T' + inputs) each, for numbers (B,)."""
+        boxes = (np.broadcast_to(box, (len(domain), len(box))) for box in self._box)
+        below, above = (np.concatenate([side[domain], box], axis=1) for side, box in zip(self._sides, boxes))
+        return below, above
 
 
 _ARRAYS = tuple(f.name for f in fields(Splits) if f.name != "slopes")

@@ -8,7 +8,7 @@ bound that has to be rigorous is evaluated on the network itself, with the same 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +23,7 @@ from verifier.bounds.targets import Targets
 from verifier.graph.ir import Graph
 from verifier.operators.base import Lines, Nonlinear
 from verifier.search.conjunction import refuted_together
-from verifier.search.splits import Splits
+from verifier.search.splits import Enclosures, Splits
 
 _CHUNK_NUMBERS = 3_000_000
 """Numbers that one array of all nodes' coefficients may hold in a chunk of subproblems: near a core's cache for small
@@ -44,9 +44,9 @@ class Network:
 
 @dataclass(frozen=True, eq=False)
 class Tree:
-    """graph: the reduced graph; neurons: the numbering of its T' neurons, below, above (T' + n,) their enclosures at the
-    root, then those of the inputs. loose: nonlinear node -> indices of the neurons whose slopes subproblems store.
-    lines: nonlinear node -> initial lines (1, 1, size) at the root, used for all others.
+    """graph: the reduced graph; neurons: the numbering of its T' neurons. below, above (T' + n,): their enclosures at the
+    root, then those of the inputs; domains: these, and narrower ones of some subproblems. loose: nonlinear node -> indices of
+    the neurons whose slopes subproblems store. lines: nonlinear node -> initial lines (1, 1, size) at the root, used for all others.
     """
 
     network: Network
@@ -58,6 +58,7 @@ class Tree:
     targets: Targets
     below: np.ndarray
     above: np.ndarray
+    domains: Enclosures
     loose: Mapping[int, np.ndarray]
     lines: Mapping[int, Lines]
 
@@ -85,7 +86,8 @@ class Tree:
             low, high = below[s], above[s]
             loose[n] = np.flatnonzero(~_nonlinear(reduction.graph, n).linear(low, high))
         full = Network(full_neurons, kept, full_below, full_above, _root_lines(full_neurons, full_below, full_above))
-        return Tree(full, reduction, neurons, exact, proposals, root, targets, below, above, loose, lines)
+        domains = Enclosures(below, above, len(lower))
+        return Tree(full, reduction, neurons, exact, proposals, root, targets, below, above, domains, loose, lines)
 
     @property
     def graph(self) -> Graph:
@@ -113,6 +115,8 @@ class Tree:
             np.zeros(count, np.int64),
             np.full(count, -1),
             np.zeros(count),
+            np.zeros(count, np.int64),
+            np.full((count, 4, 2), np.nan),
         )
 
     def packed(self, parameters: Parameters) -> dict[int, np.ndarray]:
@@ -127,7 +131,13 @@ class Tree:
 
     def enclosures(self, splits: Splits) -> tuple[np.ndarray, np.ndarray]:
         """Flat enclosures (B, T' + n), clamped by the splits; where they cross, the subproblem is empty."""
-        return splits.clamp(self.below, self.above)
+        return splits.clamp(*self.domains.of(splits.domain))
+
+    def on_network(self, splits: Splits) -> tuple[np.ndarray, np.ndarray]:
+        """The same over the network itself, (B, T + n)."""
+        low, high = (np.repeat(side[None], len(splits), axis=0) for side in (self.network.below, self.network.above))
+        low[:, self.network.kept], high[:, self.network.kept] = self.enclosures(splits)
+        return low, high
 
     def parameters(self, splits: Splits, bounds: Mapping[int, Interval], arrays: Arrays) -> Parameters:
         """Slopes and multipliers of the parent, (B, R, size), in `arrays`."""
@@ -169,24 +179,25 @@ class Tree:
         """Rigorous bounds of subproblems from the dual variables of the batch's rows `pick` in the reduced graph."""
         exact, neurons = self.exact, self.network.neurons
         graph, total = neurons.graph.to(exact), neurons.total
-        low, high = replace(splits, neuron=self.network.kept[splits.neuron]).clamp(self.network.below, self.network.above)
+        low, high = self.on_network(splits)
         high = np.maximum(low, high)
         known = neurons.split(exact.asarray(low[:, :total]), exact.asarray(high[:, :total]))
-        chosen = self._on_network(parameters, known, self.proposals.indices(np.flatnonzero(pick)))
+        index = self.proposals.indices(np.flatnonzero(pick))
+        chosen = self.parameters_on_network(parameters.map(lambda a: a if a.shape[0] == 1 else a[index]), known)
         lower, upper = low[:, total:], high[:, total:]
         problem = problem_of(graph, exact.asarray(lower), exact.asarray(upper), known, chosen)
         dual = evaluate(graph, self.targets.rows(graph, exact, splits.disjunct), problem, self.root.weights.to(exact))
         bounds, offsets = (self.targets.add_constant(to_numpy(a), splits.disjunct) for a in (dual.lower, dual.offset))
         return ExactRows(bounds, to_numpy(dual.coefficients), offsets, lower, upper)
 
-    def _on_network(self, parameters: Parameters, known: Mapping[int, Interval], pick: Array) -> Parameters:
-        """Dual variables (B, R, size) of the reduced graph on the network's nodes; stable neurons have the lines of the root."""
+    def parameters_on_network(self, parameters: Parameters, known: Mapping[int, Interval]) -> Parameters:
+        """Dual variables (B, S, size) of the reduced graph on the network's nodes, whose enclosures are `known`; stable neurons
+        have the lines of the root."""
         exact, nodes = self.exact, self.network.neurons.graph.nodes
-        shape = (pick.shape[0], self.targets.constant.shape[1])
 
         def placed(values: Array, index: np.ndarray, default: Array) -> Array:
-            full = exact.xp.asarray(exact.xp.broadcast_to(exact.asarray(default), (*shape, default.shape[-1])), copy=True)
-            full[..., exact.indices(index)] = exact.asarray(values if values.shape[0] == 1 else values[pick])
+            full = exact.xp.asarray(exact.xp.broadcast_to(exact.asarray(default), (*values.shape[:2], default.shape[-1])), copy=True)
+            full[..., exact.indices(index)] = exact.asarray(values)
             return full
 
         slopes, multipliers = {}, {}
@@ -200,10 +211,13 @@ class Tree:
             )
             reduced = self.graph.nodes[m].inputs[0]
             if reduced in parameters.multipliers:
-                read = self.reduction.neurons[self.neurons.slices[reduced]] - self.network.neurons.slices[p].start
-                multipliers[p] = placed(parameters.multipliers[reduced], read, np.zeros((1, 1, nodes[p].size)))
+                multipliers[p] = placed(parameters.multipliers[reduced], self.places(reduced, p), np.zeros((1, 1, nodes[p].size)))
         stable = {n: lines for n, lines in self.network.lines.items() if n not in slopes}
         return Parameters({**slopes, **{n: Lines(*map(exact.asarray, lines)) for n, lines in stable.items()}}, multipliers)
+
+    def places(self, reduced: int, p: int) -> np.ndarray:
+        """Indices in pre-activation p of the network of the neurons of pre-activation `reduced` of the reduced graph."""
+        return self.reduction.neurons[self.neurons.slices[reduced]] - self.network.neurons.slices[p].start
 
     def refuted(self, splits: Splits, parameters: Parameters, pick: np.ndarray) -> np.ndarray:
         """(B,) True where the rows are refuted by the rigorous rule."""
