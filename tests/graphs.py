@@ -26,8 +26,9 @@ from verifier.bounds.rigorous import ErrorWeights, error_weights
 from verifier.bounds.targets import Targets
 from verifier.config import Settings
 from verifier.graph.ir import Graph, Node
-from verifier.operators import affine, piecewise_linear, smooth
+from verifier.operators import affine, exponential, gated, periodic, piecewise_linear, smooth, steps
 from verifier.operators.base import Elementwise, Input, Lines, Operator
+from verifier.operators.power import Power
 from verifier.operators.product import Product
 from verifier.operators.square import Square
 from verifier.parallel import Workers
@@ -52,6 +53,26 @@ PIECEWISE = (
     piecewise_linear.Clip(0.25, 0.25),
 )
 SMOOTH = (smooth.Sigmoid(), smooth.Tanh())
+CURVED = (
+    smooth.Softsign(),
+    smooth.Erf(),
+    exponential.Exp(),
+    exponential.Log(),
+    exponential.Softplus(),
+    exponential.Elu(1.0),
+    exponential.Elu(1.6732632, 1.0507010),
+    exponential.Elu(0.5, 1.0, 0.75),
+    *(Power(a) for a in (0.5, 1.5, 3.0, 4.0, -1.0, -2.0, -3.0, -0.3)),
+    periodic.Sin(),
+    periodic.Cos(),
+    gated.Silu(),
+    gated.Gelu(),
+    gated.GeluTanh(),
+    gated.Mish(),
+    gated.HardSwish(),
+)
+STEPS = (steps.Sign(), steps.Floor(), steps.Round())
+"""Not among the operators of random graphs that are evaluated in float64: rounding may move a value over a jump."""
 _MOST_QUADRATIC = 2
 """Products and squares of one random graph: the degree of what it computes stays low."""
 
@@ -91,6 +112,11 @@ class Builder:
     def apply(self, operator: Elementwise, node: int) -> int:
         return self.add(operator, (node,), self.shape(node))
 
+    def apply_within(self, operator: Elementwise, node: int) -> int:
+        """The same, with arguments brought to where the function has moderate values."""
+        limits = _limits(operator)
+        return self.apply(operator, self.apply(piecewise_linear.Clip(*limits), node) if limits else node)
+
     def relu(self, node: int) -> int:
         return self.apply(piecewise_linear.Relu(), node)
 
@@ -121,6 +147,16 @@ class Builder:
         return Graph(tuple(replace(self.nodes[i], inputs=tuple(position[p] for p in self.nodes[i].inputs)) for i in live))
 
 
+def _limits(operator: Elementwise) -> tuple[float, float] | None:
+    if isinstance(operator, exponential.Exp):
+        return -6.0, 2.0
+    if isinstance(operator, exponential.Log):
+        return 0.1, 20.0
+    if isinstance(operator, Power):
+        return (-2.0, 1.5) if operator.exponent > 0 and operator.exponent == round(operator.exponent) else (0.3, 4.0)
+    return (-9.0, 20.0) if isinstance(operator, periodic.Periodic) else None
+
+
 def dense(weights: list[np.ndarray], biases: list[np.ndarray], operator: Elementwise | None = None) -> Graph:
     """Linear layers w (n, m), b (m,) with `operator` (Relu if None) between them."""
     b = Builder(weights[0].shape[0])
@@ -140,7 +176,7 @@ def random_dense(rng: np.random.Generator, sizes: list[int], operator: Elementwi
     )
 
 
-def random_graph(rng: np.random.Generator, steps: int = 9, operators: tuple[Elementwise, ...] = PIECEWISE + SMOOTH) -> Graph:
+def random_graph(rng: np.random.Generator, steps: int = 9, operators: tuple[Elementwise, ...] = PIECEWISE + SMOOTH + CURVED) -> Graph:
     """A graph over all operators: parallel branches, residuals, shared pre-activations, constants, nonlinear nodes on the input."""
     b = Builder(int(rng.integers(1, 6)))
     pool = [0]
@@ -154,7 +190,7 @@ def random_graph(rng: np.random.Generator, steps: int = 9, operators: tuple[Elem
     if kind < 0.7:
         last = _linear(b, rng, last, int(rng.integers(1, 4)))
     elif kind < 0.85:
-        b.apply(operators[int(rng.integers(len(operators)))], last)
+        b.apply_within(operators[int(rng.integers(len(operators)))], last)
     return b.graph()
 
 
@@ -291,7 +327,7 @@ def _concat(b: Builder, rng: np.random.Generator, node: int, pool: list[int]) ->
 def _shared(b: Builder, rng: np.random.Generator, node: int, operators: tuple[Elementwise, ...]) -> list[int]:
     """Two nonlinear nodes on one pre-activation, which the next step may read as well."""
     first, second = (operators[int(i)] for i in rng.integers(0, len(operators), 2))
-    return [node, b.apply(first, node), b.apply(second, node)]
+    return [node, b.apply_within(first, node), b.apply_within(second, node)]
 
 
 def _quadratic(b: Builder, rng: np.random.Generator, node: int, pool: list[int]) -> list[int]:
@@ -324,7 +360,7 @@ _STEPS = {
     "expand": lambda b, rng, node, pool, operators: [_expand(b, rng, node)],
     "sum": lambda b, rng, node, pool, operators: [_sum(b, rng, node)],
     "constant": lambda b, rng, node, pool, operators: _constant(b, rng, node),
-    "nonlinear": lambda b, rng, node, pool, operators: [b.apply(operators[int(rng.integers(len(operators)))], node)],
+    "nonlinear": lambda b, rng, node, pool, operators: [b.apply_within(operators[int(rng.integers(len(operators)))], node)],
     "shared": lambda b, rng, node, pool, operators: _shared(b, rng, node, operators),
     "quadratic": lambda b, rng, node, pool, operators: _quadratic(b, rng, node, pool),
 }

@@ -55,13 +55,16 @@ ROOTS, TARGETS, LINEAR, SMOOTH, AFFINE = (
     "verifier/operators/smooth.py",
     "verifier/operators/affine.py",
 )
-BASE, PRODUCT, SQUARE = (f"verifier/operators/{n}.py" for n in ("base", "product", "square"))
+BASE, PRODUCT, SQUARE, CURVED, PERIODIC, STEPS, POWER, EXPONENTIAL = (
+    f"verifier/operators/{n}.py" for n in ("base", "product", "square", "curved", "periodic", "steps", "power", "exponential")
+)
 NEURONS, INPUTS, SPLITS, CLIP = (f"verifier/search/{n}.py" for n in ("neuron_split", "input_split", "splits", "clipping"))
 SUBPROBLEMS, TREE, CONSTRAINED = (f"verifier/search/{n}.py" for n in ("subproblems", "tree", "constrained_rows"))
 CONSTRAINT = "verifier/bounds/constraint.py"
 LINEAR_OPS, CONVOLUTIONS, ARITHMETIC, CLIPS = (
     f"verifier/graph/lowering/{n}.py" for n in ("linear", "convolution", "arithmetic", "elementwise")
 )
+FUNCTIONS = ("tests/operators/test_contract.py", "tests/bounds/test_rigorous.py")
 LOWERING = ("tests/graph/test_self_check.py",)
 """The self-check has to notice faults of the reader by itself: its tests expect that correct readings pass, and nothing else fails then."""
 FAULTS = (
@@ -221,7 +224,12 @@ FAULTS = (
         "return xp.minimum(xp.maximum(0.5 * slope, lower), upper)",
         "return xp.minimum(xp.maximum(slope, lower), upper)",
     ),
-    Fault("chord of a square at one end", SQUARE, "return xp.where(at_lower > at_upper, lower, upper)", "return upper + 0.0 * at_lower"),
+    Fault(
+        "chord of a square at one end",
+        SQUARE,
+        "return xp.where((at_lower > at_upper) | (at_lower != at_lower), lower, upper)",
+        "return upper + 0.0 * at_lower",
+    ),
     # intervals and batches
     Fault(
         "interval without radius",
@@ -290,13 +298,28 @@ FAULTS = (
         "return xp.where(upper >= 0, one, least), xp.where((upper <= 0) & (lower < 0), least, one)",
     ),
     Fault("clip is the identity", LINEAR, "flat = (upper <= self.low) | (lower >= self.high)", "flat = (upper <= self.low)", loose=True),
-    Fault(
-        "stationary point of the wrong side",
-        SMOOTH,
-        'inner = xp.clip(-p if side == "lower" else p, lower, upper)',
-        'inner = xp.clip(p if side == "lower" else -p, lower, upper)',
+    Fault("stationary point of the wrong side", SMOOTH, "return -p if piece == 0 else p", "return p if piece == 0 else -p", loose=True),
+    *(
+        Fault(*fault, tests=FUNCTIONS)
+        for fault in (
+            ("only the stationary point", CURVED, "points = [upper, *(xp", "points = [*(xp"),
+            ("convex is concave", CURVED, 'sign = namespace(lower), 1 if side == "lower" else -1', "sign = namespace(lower), -1"),
+            ("slack of curved functions", CURVED, "xp.maximum((g + rounding) * (p - first), (rounding - g) * (last - p))", "0.0 * p"),
+            ("kinks of curved functions", CURVED, "lower, upper) for kink in self.kinks)]", "lower, upper) for kink in ())]"),
+            ("undefined is defined", CURVED, "xp.where(defined, value, xp.nan)", "value"),
+            ("slope at a bend", CURVED, "return (self.derivative(namespace(like).zeros_like(like) + bend),)", "return ()"),
+            ("infinite ends", BASE, "else other > value) | (other != other)", "else other > value)"),
+            ("only the first period", PERIODIC, "xp.minimum(xp.maximum(last, lower), upper), upper):", "upper):"),
+            ("only the last period", PERIODIC, "for p in (xp.minimum(xp.maximum(first, lower), upper), xp", "for p in (xp"),
+            ("maxima for minima", PERIODIC, 'return pi + turn if side == "lower" else -turn', "return -turn"),
+            ("no step down", STEPS, '1.0 if side == "lower" else 0.0', "0.0"),
+            ("only the first step", STEPS, "for k in numbers)", "for k in numbers[:1])"),
+            ("a sign has one step", STEPS, "return ((zero, zero - 1.0, (lower < 0) & (upper >= 0)),)", "return ()"),
+            ("concave powers are convex", POWER, "right = -1 if self._concave else 1", "right = 1"),
+            ("odd powers are convex", POWER, "return (-1 if self._odd else 1, right)", "return (1, right)"),
+            ("units are convex", EXPONENTIAL, "return self.alpha <= self.width", "return True"),
+        )
     ),
-    Fault("only the stationary point", SMOOTH, "for end in (lower, upper):", "for end in (lower,):"),
     Fault(
         "convolution absolute without sign",
         AFFINE,

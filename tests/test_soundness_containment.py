@@ -66,9 +66,9 @@ def test_points_lie_inside_all_bounds(seed: int) -> None:
     case = Case(seed)
     arrays = graphs.torch64() if seed % 4 == 3 else graphs.EXACT
     graph, lower, upper = case.graph, case.lower, case.upper
-    interval = graphs.interval_bounds(graph, arrays, lower, upper)
-    case.check(interval, "interval")
     crown = graphs.root(graph, arrays, lower, upper)
+    interval = graphs.interval_bounds(graph, arrays, lower, upper, crown.weights)
+    case.check(interval, "interval")
     case.check(graphs.enclosures(crown), "CROWN")
     optimised = graphs.root(graph, arrays, lower, upper, 4, proposals=graphs.SINGLE if seed % 4 == 1 else arrays)
     case.check(graphs.enclosures(optimised), "optimised")

@@ -177,6 +177,8 @@ def _search(run: Run, problem: Problem, live: Sequence[int]) -> Verdict:
         return _verdict(run, problem, Status.UNSAT, Reason.PROVED, solved)
     if run.stop():
         return _verdict(run, problem, *_INTERRUPTED, solved)
+    if outcome.undefined:
+        return _verdict(run, problem, Status.UNKNOWN, Reason.EXHAUSTED, solved, explanation=(outcome.undefined,))
     if outcome.exhausted:
         return _verdict(run, problem, Status.UNKNOWN, Reason.NUMERICALLY_UNDECIDED, solved)
     return _verdict(run, problem, *_TIMEOUT, solved)
@@ -250,7 +252,8 @@ def _explain(solved: Solved, bound: float | None) -> tuple[str, ...]:
     ]
     if bound is not None:
         said.append(f"The worst open subproblem has the lower bound {bound:.6g}; above 0 it would be proved.")
-    said.append("A longer --timeout, a GPU (--device cuda) or a smaller input region would help.")
+    help = "A smaller" if outcome.undefined else "A longer --timeout, a GPU (--device cuda) or a smaller"
+    said.append(f"{help} input region would help.")
     return tuple(said)
 
 

@@ -1,19 +1,23 @@
 """The network over the rationals: every float is a fraction, nothing is rounded. Shares no code with the operators.
 
-Sigmoid and Tanh are the exception: their values are right to 60 digits.
+Functions without rational values are the exception: theirs are right to 60 digits.
 """
 
 from __future__ import annotations
 
 import decimal
 import itertools
+import math
+from collections.abc import Callable
 from fractions import Fraction
 
+import mpmath
 import numpy as np
 
 from verifier.graph.ir import Graph
-from verifier.operators import affine, piecewise_linear, smooth
+from verifier.operators import affine, exponential, gated, periodic, piecewise_linear, smooth, steps
 from verifier.operators.base import Input, Operator
+from verifier.operators.power import Power
 from verifier.operators.product import Product
 from verifier.operators.square import Square
 
@@ -76,11 +80,51 @@ def _elementwise(op: Operator, p: np.ndarray) -> np.ndarray:
         rule = lambda v: v * v  # noqa: E731
     elif isinstance(op, smooth.Sigmoid | smooth.Tanh):
         rule = lambda v: _smooth(v, isinstance(op, smooth.Tanh))  # noqa: E731
+    elif isinstance(op, steps.Sign):
+        rule = lambda v: Fraction((v > 0) - (v < 0))  # noqa: E731
+    elif isinstance(op, steps.Floor | steps.Round):
+        rule = lambda v: Fraction(math.floor(v) if isinstance(op, steps.Floor) else round(v))  # noqa: E731
     else:
-        raise TypeError(f"no exact rule for {op!r}")
+        rule = _many_digits(_transcendental(op))
     out = np.empty(p.shape, dtype=object)
     out.reshape(-1)[:] = [rule(v) for v in p.reshape(-1)]
     return out
+
+
+def _transcendental(op: Operator) -> Callable[[mpmath.mpf], mpmath.mpf]:
+    """With more digits than the result needs, as far as it cancels."""
+    half = mpmath.mpf(1) / 2
+    if isinstance(op, exponential.Elu):
+        scale, alpha, width = (mpmath.mpf(v) for v in (op.scale, op.alpha, op.width))
+        return lambda v: scale * (v if v > 0 else alpha * mpmath.expm1(v / width))
+    if isinstance(op, Power):
+        return lambda v: v ** (round(op.exponent) if op.exponent == round(op.exponent) else mpmath.mpf(op.exponent))
+    if isinstance(op, gated.HardSwish):
+        return lambda v: v * min(max(v / 6 + half, 0), 1)
+    if isinstance(op, smooth.Softsign):
+        return lambda v: v / (1 + abs(v))
+    rules: dict[type, Callable[[mpmath.mpf], mpmath.mpf]] = {
+        smooth.Erf: mpmath.erf,
+        exponential.Exp: mpmath.exp,
+        exponential.Log: mpmath.log,
+        exponential.Softplus: lambda v: mpmath.log1p(mpmath.exp(v)) if v < 0 else v + mpmath.log1p(mpmath.exp(-v)),
+        periodic.Sin: mpmath.sin,
+        periodic.Cos: mpmath.cos,
+        gated.Silu: lambda v: v / (1 + mpmath.exp(-v)),
+        gated.Gelu: lambda v: half * v * mpmath.erfc(-v / mpmath.sqrt(2)),
+        gated.GeluTanh: lambda v: v / (1 + mpmath.exp(-mpmath.sqrt(8 / mpmath.pi) * (v + mpmath.mpf("0.044715") * v**3))),
+        gated.Mish: lambda v: v * mpmath.tanh(mpmath.log1p(mpmath.exp(v)) if v < 0 else v + mpmath.log1p(mpmath.exp(-v))),
+    }
+    return rules[type(op)]
+
+
+def _many_digits(function: Callable[[mpmath.mpf], mpmath.mpf]) -> Callable[[Fraction], Fraction]:
+    def rule(v: Fraction) -> Fraction:
+        with mpmath.workdps(120):
+            sign, digits, exponent, _ = function(mpmath.mpf(v.numerator) / v.denominator)._mpf_
+        return (-1) ** sign * int(digits) * Fraction(2) ** max(exponent, -5000)  # what is smaller only has to have a sign
+
+    return rule
 
 
 def _smooth(v: Fraction, tanh: bool) -> Fraction:

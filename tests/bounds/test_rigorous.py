@@ -50,7 +50,7 @@ def badly_scaled(rng: np.random.Generator, kinds: tuple[str, ...], operators: tu
             mean = b.add(affine.ReduceSum((0,), shape, 3), (new,), (1,))
             new = b.add(affine.Add((1, -1)), (new, b.add(affine.Take(0, np.zeros(shape, np.int64), (1,)), (mean,), shape)), shape)
         if i + 1 < depth or rng.random() < 0.3:
-            new = b.apply(operators[int(rng.integers(len(operators)))], new)
+            new = b.apply_within(operators[int(rng.integers(len(operators)))], new)
         # Not together with smooth functions, whose exact values take long for arguments of many digits.
         if i + 1 < depth and operators[0] in graphs.PIECEWISE and rng.random() < 0.2:
             other = b.add(affine.Take(0, rng.integers(0, sizes[i], shape), (sizes[i],)), (node,), shape)
@@ -151,7 +151,24 @@ def test_smooth_networks() -> None:
             check_network(seed, ("plain", "plain", "cancel"), (*graphs.SMOOTH, *graphs.PIECEWISE[:2]))
 
 
-@pytest.mark.parametrize("operator", [*graphs.PIECEWISE[:4], *graphs.SMOOTH, Square()], ids=lambda op: type(op).__name__)
+def test_networks_of_other_functions() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        for seed in range(100):
+            check_network(seed, ("plain", "plain", "cancel"), (*graphs.CURVED, *graphs.STEPS, *graphs.PIECEWISE[:2]))
+
+
+@pytest.mark.parametrize("kinds", [("plain",), ("plain", "cancel"), KINDS])
+def test_networks_that_jump(kinds: tuple[str, ...]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        for seed in range(60):
+            check_network(seed, kinds, (*graphs.STEPS, *graphs.STEPS, piecewise_linear.Relu()))
+
+
+@pytest.mark.parametrize(
+    "operator", [*graphs.PIECEWISE[:4], *graphs.SMOOTH, *graphs.CURVED, *graphs.STEPS, Square()], ids=lambda op: type(op).__name__
+)
 def test_functions_of_exact_arguments(operator: Elementwise) -> None:
     """The input is a point and goes straight into the function: nothing but the function's own rounding widens the bounds."""
     rng = np.random.default_rng(5)
@@ -160,6 +177,9 @@ def test_functions_of_exact_arguments(operator: Elementwise) -> None:
     graph = b.graph()
     for scale in (1e-300, 1e-8, 1.0, 10.0, 800.0):
         x = rng.normal(size=40) * scale
+        for fallback in (np.abs(x), np.full(40, 1.5)):
+            defined = operator.defined(x, x)
+            x = x if defined is None else np.where(defined, x, fallback)
         value = exact.values(graph, x)
         assert_encloses(graphs.interval_bounds(graph, graphs.EXACT, x, x), [value], "interval")
         for sign in (1.0, -1.0):

@@ -181,6 +181,32 @@ OPERATORS: list[tuple[str, bytes]] = [
             ["y"],
         ),
     ),
+    *[(op, one(op, [3, 4])) for op in ("Exp", "Sin", "Cos", "Softplus", "Softsign", "Erf", "Sign", "Floor", "Ceil", "Round")],
+    *[(op, one(op, [3, 4], opset=18)) for op in ("HardSwish", "Mish", "HardSigmoid", "Selu")],
+    *[
+        (
+            f"{op} of positive",
+            model([node("Abs", "x", "a"), node("Add", "a c", "b"), node(op, "b", "y")], {"x": [9]}, ["y"], {"c": f32(0.03)}),
+        )
+        for op in ("Log", "Sqrt", "Reciprocal")
+    ],
+    ("elu", one("Elu", [9], alpha=0.7)),
+    ("celu", one("Celu", [9], opset=12, alpha=1.7)),
+    ("gelu", one("Gelu", [9], opset=20)),
+    ("gelu tanh", one("Gelu", [9], opset=20, approximate="tanh")),
+    ("silu", model([node("Sigmoid", "x", "s"), node("Mul", "s x", "y")], {"x": [2, 3]}, ["y"])),
+    ("powers", one("Pow", [2, 4], [np.array([3, 0, 2, 1], np.float32)])),
+    ("power of four", one("Pow", [5], [i64(4)])),
+    (
+        "powers of positive",
+        model(
+            [node("Abs", "x", "a"), node("Add", "a c", "b"), node("Pow", "b e", "y")],
+            {"x": [2, 3]},
+            ["y"],
+            {"c": f32(0.1), "e": np.array([0.5, -1, 2.5], np.float32)},
+        ),
+    ),
+    ("root of a constant", model([node("Sqrt", "c", "r"), node("Div", "x r", "y")], {"x": [3]}, ["y"], {"c": f32(64)})),
     *[
         (f"max pool {auto}", one("MaxPool", [1, 2, 7, 6], kernel_shape=[3, 2], strides=[2, 2], auto_pad=auto))
         for auto in ("VALID", "SAME_UPPER", "SAME_LOWER")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 
 from verifier.arrays import numpy_arrays, torch_arrays
-from verifier.operators import affine, piecewise_linear, smooth
+from verifier.operators import affine, exponential, gated, periodic, piecewise_linear, smooth, steps
 from verifier.operators.base import OPERATORS, Affine, Elementwise, Nonlinear
+from verifier.operators.power import Power
 from verifier.operators.product import Product
 from verifier.operators.square import Square
 
@@ -51,8 +54,30 @@ ELEMENTWISE: list[Elementwise] = [
     piecewise_linear.Clip(1.0, 1.0),
     smooth.Sigmoid(),
     smooth.Tanh(),
+    smooth.Softsign(),
+    smooth.Erf(),
     Square(),
+    exponential.Exp(),
+    exponential.Log(),
+    exponential.Softplus(),
+    exponential.Elu(1.0),
+    exponential.Elu(0.3),
+    exponential.Elu(1.6732632, 1.0507010),
+    exponential.Elu(0.7, 1.0, 0.7),
+    exponential.Elu(0.25, 2.0, 3.0),
+    *(Power(a) for a in (0.5, 0.3, 1.5, 2.0, 3.0, 4.0, 5.0, -1.0, -2.0, -3.0, -0.5)),
+    periodic.Sin(),
+    periodic.Cos(),
+    gated.Silu(),
+    gated.Gelu(),
+    gated.GeluTanh(),
+    gated.Mish(),
+    gated.HardSwish(),
+    steps.Sign(),
+    steps.Floor(),
+    steps.Round(),
 ]
+JUMPS = (steps.Sign, steps.Floor, steps.Round)
 # operator, size of the parent, size of the result
 SEVERAL: list[tuple[Nonlinear, int, int]] = [
     (Product((), (), ()), 2, 1),
@@ -79,6 +104,12 @@ INTERVALS = [
     (-1e-150, 1e-160),
     (0.999, 2.001),
     (-1e-3, 1e4),
+    (1e-3, 2e4),
+    (-7.0, -1e-4),
+    (2.5, 4.5),
+    (-4.0, -3.0),
+    (3.0, 1e5),
+    (10.0, 10.0 + 1e-9),
 ]
 
 
@@ -161,11 +192,21 @@ class TestAffine:
         )
 
 
-@pytest.mark.parametrize("op", ELEMENTWISE, ids=lambda op: f"{name(op)}-{getattr(op, 'kinks', '')}")
+def elementwise_name(op: Elementwise) -> str:
+    numbers = [f"{v:g}" for f in fields(op) if isinstance(v := getattr(op, f.name), float)]
+    return "-".join([name(op), *numbers])
+
+
+@pytest.mark.parametrize("op", ELEMENTWISE, ids=elementwise_name)
 class TestElementwise:
-    def intervals(self) -> tuple[np.ndarray, np.ndarray]:
-        random = np.sort(RNG.normal(scale=3.0, size=(60, 2)), axis=1)
+    def intervals(self, op: Elementwise) -> tuple[np.ndarray, np.ndarray]:
+        """Where the function is defined."""
+        random = np.sort(RNG.normal(scale=3.0, size=(90, 2)), axis=1)
+        random[:30] = np.exp(np.sort(random[:30], axis=1))
         both = np.concatenate([np.array(INTERVALS), random])
+        defined = op.defined(both[:, 0], both[:, 1])
+        both = both if defined is None else both[defined]
+        assert len(both) > 30
         return both[:, 0], both[:, 1]
 
     def samples(self, low: np.ndarray, high: np.ndarray, op: Elementwise) -> np.ndarray:
@@ -176,13 +217,15 @@ class TestElementwise:
 
     @pytest.mark.parametrize("side", ["lower", "upper"])
     def test_extremum_beats_samples(self, op: Elementwise, side: str) -> None:
-        low, high = self.intervals()
+        low, high = self.intervals(op)
         points = self.samples(low, high, op)
         least, greatest = op.slope_range(low, high)
         for slope in [least, greatest, 0.5 * (least + greatest), 0.0 * least, *(RNG.uniform(-1.5, 1.5, low.shape) for _ in range(12))]:
             p = op.extremum(slope, low, high, side)
             assert ((low <= p) & (p <= high)).all()
             best, values = op.function(p) - slope * p, op.function(points) - slope * points
+            if isinstance(op, steps.Steps):  # a limit, which samples come near at best
+                best = op.intercept(slope, low, high, side)
             rounding = 2.0**-48 * (
                 np.abs(op.function(p)) + np.abs(slope) * np.maximum(np.abs(low), np.abs(high)) + op.offset_scale + 1e-300
             )
@@ -193,28 +236,32 @@ class TestElementwise:
             np.testing.assert_allclose(intercept, best, rtol=1e-12, atol=1e-300)
 
     def test_slack_is_small(self, op: Elementwise) -> None:
-        low, high = self.intervals()
+        low, high = self.intervals(op)
         slope = RNG.uniform(0.01, 0.2, low.shape)
-        assert (np.asarray(op.slack(slope, low, high, "lower")) <= 1e-12 * (1 + high - low)).all()
+        assert (np.asarray(op.slack(slope, low, high, "lower")) <= 1e-12 * (1 + high - low + np.maximum(np.abs(low), np.abs(high)))).all()
 
     def test_slope_range_holds_secants(self, op: Elementwise) -> None:
-        low, high = self.intervals()
+        low, high = self.intervals(op)
         least, greatest = op.slope_range(low, high)
         a, b = np.sort(low + (high - low) * RNG.uniform(size=(2, 500, low.size)), axis=0)
         wide = b - a > 1e-6 * np.maximum(np.abs(low), np.abs(high)) + 1e-300
         secant = np.where(wide, (op.function(b) - op.function(a)) / np.where(wide, b - a, 1.0), 0.5 * (least + greatest))
-        tolerance = 1e-8 * (1 + op.offset_scale / np.where(wide, np.maximum(b - a, 1e-9), 1.0))
-        assert (secant >= least - tolerance).all() and (secant <= greatest + tolerance).all()
+        size = op.offset_scale + np.abs(op.function(a)) + np.abs(op.function(b))
+        tolerance = 1e-8 * (1 + greatest - least) + 1e-14 * size / np.where(wide, b - a, 1.0)
+        if op.bounded_slopes and not isinstance(op, steps.Steps):
+            assert (secant >= least - tolerance).all() and (secant <= greatest + tolerance).all()
         smooth_there = np.all([a != k for k in (*op.kinks, np.inf)], axis=0)
         inside = np.where(smooth_there, op.derivative(a), least)
-        assert (inside >= least - 1e-12).all() and (inside <= greatest + 1e-12).all()
+        if op.bounded_slopes:
+            assert (inside >= least - 1e-12 * (1 + np.abs(least))).all() and (inside <= greatest + 1e-12 * (1 + np.abs(greatest))).all()
 
     def test_lines_enclose(self, op: Elementwise) -> None:
-        low, high = self.intervals()
+        low, high = self.intervals(op)
         points = self.samples(low, high, op)
         lines = op.lines(low, high)
         below, above = op.intercept(lines.lower, low, high, "lower"), op.intercept(lines.upper, low, high, "upper")
-        rounding = 2.0**-46 * (np.abs(points) + np.maximum(np.abs(low), np.abs(high)) + op.offset_scale)
+        steep = np.maximum(np.abs(lines.lower), np.abs(lines.upper))
+        rounding = 2.0**-46 * ((1 + steep) * np.maximum(np.abs(low), np.abs(high)) + np.abs(op.function(points)) + op.offset_scale)
         rounding = rounding + op.slack(lines.lower, low, high, "lower") + op.slack(lines.upper, low, high, "upper")
         values = op.function(points)
         assert (lines.lower * points + below <= values + rounding).all()
@@ -224,18 +271,38 @@ class TestElementwise:
         p = RNG.normal(scale=2.0, size=400)
         p = p[np.all([np.abs(p - k) > 1e-3 for k in (*op.kinks, 1e9)], axis=0)]
         h = 1e-5
+        if isinstance(op, steps.Staircase):
+            p = p[np.abs(p - op.first - np.round(p - op.first)) > 1e-3]
+        if (defined := op.defined(p - 0.05, p + 0.05)) is not None:
+            p = p[defined]
         np.testing.assert_allclose(op.derivative(p), (op.function(p + h) - op.function(p - h)) / (2 * h), rtol=1e-5, atol=1e-7)
 
     def test_range_holds_samples(self, op: Elementwise) -> None:
-        low, high = self.intervals()
+        low, high = self.intervals(op)
         least, greatest = op.range(low, high)
         values = op.function(self.samples(low, high, op))
         rounding = 2.0**-48 * np.abs(values)
         assert (values >= least - rounding).all() and (values <= greatest + rounding).all()
         assert (least <= greatest).all()
 
+    def test_infinite_ends_exclude_nothing(self, op: Elementwise) -> None:
+        """Bounds over an infinite interval hold, or are not numbers."""
+        low, high = np.array([-np.inf, -np.inf, 0.5, -3.0]), np.array([np.inf, 0.5, np.inf, np.inf])
+        p = np.array([-1e3, -7.3, -0.4, 0.4, 0.6, 2.2, 50.0])[:, None]
+        inside = (p >= low) & (p <= high)
+        with np.errstate(all="ignore"):
+            values = op.function(p)
+            inside &= np.isfinite(values)
+            least, greatest = op.range(low, high)
+            assert not (inside & ((values < least) | (values > greatest + 1e-12))).any()
+            for slope in (np.zeros(4), np.full(4, 0.3)):
+                below, above = (op.plane(slope, low, high, side)[1] for side in ("lower", "upper"))
+                if below is not None:
+                    assert not (inside & (slope * p + below > values + 1e-12)).any()
+                assert not (inside & (slope * p + above < values - 1e-12)).any()
+
     def test_linear_mask(self, op: Elementwise) -> None:
-        low, high = self.intervals()
+        low, high = self.intervals(op)
         mask = op.linear(low, high)
         points = self.samples(low, high, op)
         width = np.where(high > low, high - low, 1.0)
@@ -248,7 +315,7 @@ class TestElementwise:
 
     def test_lower_through_origin(self, op: Elementwise) -> None:
         if op.lower_through_origin:
-            low, high = self.intervals()
+            low, high = self.intervals(op)
             least, greatest = op.slope_range(low, high)
             for t in (0.0, 0.3, 1.0):
                 np.testing.assert_allclose(
@@ -257,7 +324,7 @@ class TestElementwise:
 
     def test_numpy_equals_torch(self, op: Elementwise) -> None:
         arrays = torch_arrays("cpu", single=False)
-        low, high = self.intervals()
+        low, high = self.intervals(op)
         slope = RNG.uniform(0.01, 0.2, low.shape)
         moved, tl, th, ts = op.to(arrays), arrays.asarray(low), arrays.asarray(high), arrays.asarray(slope)
         np.testing.assert_allclose(moved.function(tl).numpy(), op.function(low), rtol=1e-13, atol=1e-300)
@@ -270,7 +337,7 @@ class TestElementwise:
         assert (moved.linear(tl, th).numpy() == op.linear(low, high)).all()
 
     def test_split_point_lies_inside(self, op: Elementwise) -> None:
-        low, high = self.intervals()
+        low, high = self.intervals(op)
         point = op.split_point(low, high)
         assert ((low <= point) & (point <= high)).all()
 

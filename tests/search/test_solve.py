@@ -14,6 +14,7 @@ from tests.search import milp
 from tests.search.test_exactness import query
 from verifier.bounds.targets import Targets
 from verifier.graph.ir import Graph
+from verifier.operators.power import Power
 from verifier.search import solve
 from verifier.search.outcome import Outcome
 
@@ -129,3 +130,15 @@ def test_a_tree_without_time_left_is_a_timeout_whatever_became_of_the_others() -
         with patch.object(solve, "_one_tree", side_effect=[(tree, ()) for tree in trees]):
             outcome = graphs.search_neurons(graph, padded([np.ones((1, 1))] * 2, [np.zeros(1)] * 2), lower, lower + 1.0)
         assert (outcome.proved, outcome.exhausted) == (False, exhausted)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_function_that_may_be_undefined_proves_nothing(method: str) -> None:
+    """1 / x over an interval with zero, and over one without: x + 1 / x >= 2 for positive x."""
+    b = graphs.Builder(1)
+    b.linear(b.concat(0, b.apply(Power(-1.0), 0)), np.ones((2, 1)))
+    graph = b.graph()
+    below = graphs.targets_of(np.ones((1, 1)), np.array([-1.5]))
+    for lower, upper, proved in ((-1.0, 2.0, False), (0.0, 2.0, False), (0.25, 4.0, True)):
+        outcome = METHODS[method](graph, below, np.array([lower]), np.array([upper]), seconds=20.0)
+        assert outcome.proved == proved and ("Power" in outcome.undefined) != proved

@@ -23,6 +23,10 @@ _CHUNK_WORK = 500_000_000
 """Multiplications of the rows of one chunk in one pass: about 0.1 s on one core."""
 
 
+class Undefined(Exception):
+    """Over the whole box a function may be undefined, or too large for a float64; the message says where."""
+
+
 @dataclass(frozen=True, eq=False)
 class RootBounds:
     """Enclosures (1, size) of every pre-activation over one box, and the rounding bounds that hold inside it."""
@@ -58,7 +62,8 @@ def root_bounds(
     """Bounds over the box lower, upper (n,). `arrays` is float64 (bounds are accepted there); `proposals` may be float32.
 
     start: bounds over the same box, to be improved; then plain CROWN rows are not asked for again. Past the deadline what was
-    found by then is returned with the rest of `start`; raises Late where there is none.
+    found by then is returned with the rest of `start`; raises Late where there is none. Raises Undefined where no enclosure is found
+    on which a function has finite values.
     """
     moved = graph.to(arrays)
     low, high = arrays.asarray(lower[None]), arrays.asarray(upper[None])
@@ -81,10 +86,25 @@ def root_bounds(
         if bool(namespace(low).any(known[p].lower > known[p].upper)):
             # A box that holds a point has no empty enclosure: some bound is wrong, and nothing may be concluded from it.
             raise InternalError(f"the bounds of node {p} ({', '.join(graph.nodes[p].origin)}) contradict each other")
+        _check_defined(graph, p, known[p])
         values[p] = known[p]
         host[p] = (to_numpy(known[p].lower)[0], to_numpy(known[p].upper)[0])
     magnitudes.extend(graph.output, host)
     return RootBounds(known, magnitudes.weights(host))
+
+
+def _check_defined(graph: Graph, p: int, bounds: Interval) -> None:
+    for n in graph.consumers[p]:
+        operator = graph.nodes[n].operator
+        defined = operator.defined(bounds.lower, bounds.upper) if isinstance(operator, Nonlinear) else None
+        if defined is None or bool(namespace(bounds.lower).all(defined)):
+            continue
+        at = int(np.argmin(to_numpy(defined)[0]))
+        low, high = (float(to_numpy(side)[0, at]) for side in bounds)
+        raise Undefined(
+            f"{type(operator).__name__} ({', '.join(graph.nodes[n].origin)}) may be undefined or too large: "
+            f"all that is known of its argument {at} is that it lies in [{low:.6g}, {high:.6g}]"
+        )
 
 
 @dataclass(frozen=True, eq=False)

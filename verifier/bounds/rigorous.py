@@ -114,10 +114,14 @@ class Magnitudes:
         if isinstance(op, Nonlinear):
             (p,) = below
             low, high = _enclosure(preactivations, node.inputs[0], p)
+            defined = op.defined(low, high)
+            if defined is not None and not np.all(defined):  # only where an enclosure is missing: `root_bounds` ends there
+                everything = np.full(node.size, np.inf)
+                return _Magnitude(everything, everything, None)
             least, greatest = op.range(low, high)
             z = np.maximum(np.maximum(np.abs(least), np.abs(greatest)) * (1 + 1e-6), _FLOOR)
             relative = 2 * gamma(node.size + adds) + gamma(2 * op.function_ulps + 15 + op.terms + sums)
-            steepest = op.steepest(low, high) if isinstance(op, Elementwise) else None
+            steepest = op.steepest(low, high) if isinstance(op, Elementwise) and op.bounded_slopes else None
             return _Magnitude(z, relative * (z + op.slope_magnitude(low, high, p) + op.offset_scale), None, steepest)
         if isinstance(op, Affine):
             shapes = [self._graph.nodes[p].shape for p in node.inputs]
@@ -135,7 +139,7 @@ class Magnitudes:
 @dataclass(frozen=True, eq=False)
 class _Magnitude:
     """Of one node, (size,) each: zmax without its own enclosure, E without the accumulation of lam, `forward` of ErrorWeights, and
-    of an elementwise node its steepest slopes."""
+    of an elementwise node its steepest slopes, where they are bounded."""
 
     largest: np.ndarray
     error: np.ndarray

@@ -142,6 +142,10 @@ class Nonlinear(Operator, abstract=True):
         """(..., size of p) True where a narrower enclosure of the element of p would not make any plane better."""
         return self.linear(lower, upper)
 
+    def defined(self, lower: Array, upper: Array) -> Array | None:
+        """(..., size of p) True where s and its planes are finite on all of [l, u]; None where that is everywhere."""
+        return None
+
     @abstractmethod
     def slope_magnitude(self, lower: np.ndarray, upper: np.ndarray, largest: np.ndarray) -> np.ndarray:
         """Bound (size,) of |slopes| . |p| over all planes on enclosures inside [l, u], where |p| <= largest (size of p,)."""
@@ -180,6 +184,11 @@ class Nonlinear(Operator, abstract=True):
         """(..., size of p) >= 0: about how far a split at `split_point` can move a row with coefficients q on y."""
 
 
+def improves(other: Array, value: Array, side: Side) -> Array:
+    """Whether `other` is less (side = lower) or greater than `value`, or not a number: of infinite ends nothing may be concluded."""
+    return (other < value if side == "lower" else other > value) | (other != other)
+
+
 class Elementwise(Nonlinear, abstract=True):
     """y = s(p) for every element, between lines; the parameter is a line's slope, its intercept the best one for that slope.
 
@@ -188,6 +197,8 @@ class Elementwise(Nonlinear, abstract=True):
 
     lower_through_origin: ClassVar[bool] = False
     """For every slope in `slope_range` the least s(p) - slope * p over [l, u] is exactly zero."""
+    bounded_slopes: ClassVar[bool] = True
+    """Enclosures inside [l, u] have no steeper lines than [l, u]: `steepest` bounds them."""
 
     @abstractmethod
     def derivative(self, p: Array) -> Array:

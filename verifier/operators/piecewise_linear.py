@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from verifier.arrays import Array, namespace
-from verifier.operators.base import Elementwise, Lines, Side
+from verifier.operators.base import Elementwise, Lines, Side, improves
 
 
 class PiecewiseLinear(Elementwise, abstract=True):
@@ -18,9 +18,19 @@ class PiecewiseLinear(Elementwise, abstract=True):
         inner = [xp.clip(xp.zeros_like(lower) + kink, lower, upper) for kink in self.kinks]
         for p in [*inner, upper]:
             other = self.function(p) - slope * p
-            better = other < value if side == "lower" else other > value
+            better = improves(other, value, side)
             best, value = xp.where(better, p, best), xp.where(better, other, value)
         return best
+
+    def range(self, lower: Array, upper: Array) -> tuple[Array, Array]:
+        """At an end or a kink; without the product with slope 0, which an infinite end does not allow."""
+        xp = namespace(lower)
+        ends = self.function(lower), self.function(upper)
+        least, greatest = xp.minimum(*ends), xp.maximum(*ends)
+        for kink in self.kinks:
+            value = self.function(xp.clip(xp.zeros_like(lower) + kink, lower, upper))
+            least, greatest = xp.minimum(least, value), xp.maximum(greatest, value)
+        return least, greatest
 
     def linear(self, lower: Array, upper: Array) -> Array:
         inside = lower != lower

@@ -1,48 +1,27 @@
-"""Sigmoid and Tanh: convex left of zero, concave right of it.
-
-The stationary points of s(p) - slope * p have closed forms in s, and the derivative is monotone on either side of zero.
-That gives `slack` its proof: at a stationary candidate p* inside [l, u], between p* and the true optimum on the same
-side of zero the derivative s' - slope lies between its residual r at p* and 0, so the optimum is missed by at most
-(|r| + its rounding) * (u - l).
-"""
+"""Sigmoid, Tanh, Softsign and Erf: convex left of zero, concave right of it, with stationary points in closed form."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
+from math import pi, sqrt
 
 from verifier.arrays import Array, namespace
-from verifier.operators.base import Elementwise, Side
-
-_ROUNDING = 16 * 2.0**-53
-"""Relative rounding of one evaluation of s or s': exp and tanh of numpy (SVML) and torch (SLEEF) are within 4 ulps."""
+from verifier.operators.curved import ROUNDING, Curved
+from verifier.operators.error_function import erf
 
 
-class SShaped(Elementwise, abstract=True):
+class SShaped(Curved, abstract=True):
+    bends = (0.0,)
+    curvature = (1, -1)
+
     @abstractmethod
-    def stationary(self, slope: Array) -> Array:
-        """The p >= 0 with s'(p) = slope, for slope in (0, s'(0)]; anything for other slopes. -p is the other one."""
+    def distance(self, slope: Array) -> Array:
+        """The p >= 0 with s'(p) = slope, for slope in (0, s'(0)]; a large number for smaller slopes, about 0 for greater ones."""
 
-    def extremum(self, slope: Array, lower: Array, upper: Array, side: Side) -> Array:
-        xp = namespace(lower)
-        p = xp.abs(self.stationary(slope))
-        inner = xp.clip(-p if side == "lower" else p, lower, upper)
-        best, value = inner, self.function(inner) - slope * inner
-        for end in (lower, upper):
-            other = self.function(end) - slope * end
-            better = other < value if side == "lower" else other > value
-            best, value = xp.where(better, end, best), xp.where(better, other, value)
-        return best
-
-    def slack(self, slope: Array, lower: Array, upper: Array, side: Side) -> Array | float:
-        xp = namespace(lower)
-        p = xp.abs(self.stationary(slope))
-        p = -p if side == "lower" else p
-        residual = xp.abs(self.derivative(p) - slope) + _ROUNDING * (xp.abs(slope) + self.derivative(p))
-        # Where the candidate lies outside, clipping it to the end decides exactly unless it is there by rounding only.
-        width = 1e-6 * (1.0 + xp.abs(p))
-        inside = (p > lower - width) & (p < upper + width)
-        return xp.where(inside, residual * (upper - lower), 0.0 * residual)
+    def stationary(self, slope: Array, piece: int) -> Array:
+        p = namespace(slope).abs(self.distance(slope))
+        return -p if piece == 0 else p
 
     def slope_range(self, lower: Array, upper: Array) -> tuple[Array, Array]:
         """s' is greatest at the point of [l, u] nearest zero and least at the end farthest from it."""
@@ -50,16 +29,15 @@ class SShaped(Elementwise, abstract=True):
         steepest = self.derivative(xp.clip(xp.zeros_like(lower), lower, upper))
         return xp.minimum(self.derivative(lower), self.derivative(upper)), steepest
 
-    def linear(self, lower: Array, upper: Array) -> Array:
-        return lower == upper
-
-    @property
-    def function_ulps(self) -> int:
-        return 16
-
     @property
     def offset_scale(self) -> float:
         return 1.0
+
+
+def _small(slope: Array, greatest: float) -> Array:
+    """Slopes within what s' takes."""
+    xp = namespace(slope)
+    return xp.clip(slope, 1e-300 if slope.dtype == xp.float64 else 1e-37, greatest)
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,11 +54,12 @@ class Sigmoid(SShaped):
         e = xp.exp(-xp.abs(p))
         return e / ((1.0 + e) * (1.0 + e))
 
-    def stationary(self, slope: Array) -> Array:
+    def distance(self, slope: Array) -> Array:
         # With w = exp(-p): slope = w / (1 + w)^2, so w = 2 slope / (1 - 2 slope + sqrt(1 - 4 slope)), without cancellation.
         xp = namespace(slope)
-        k = xp.clip(slope, 1e-300 if slope.dtype == xp.float64 else 1e-37, 0.25)
-        return -xp.log(2.0 * k / (1.0 - 2.0 * k + xp.sqrt(1.0 - 4.0 * k)))
+        k = _small(slope, 0.25)
+        p = -xp.log(2.0 * k / (1.0 - 2.0 * k + xp.sqrt(1.0 - 4.0 * k)))
+        return xp.where(slope > 0, p, xp.inf)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +75,43 @@ class Tanh(SShaped):
         e = xp.exp(-2.0 * xp.abs(p))
         return 4.0 * e / ((1.0 + e) * (1.0 + e))
 
-    def stationary(self, slope: Array) -> Array:
+    def distance(self, slope: Array) -> Array:
         xp = namespace(slope)
-        k = 0.25 * xp.clip(slope, 1e-300 if slope.dtype == xp.float64 else 1e-37, 1.0)
-        return -0.5 * xp.log(2.0 * k / (1.0 - 2.0 * k + xp.sqrt(1.0 - 4.0 * k)))
+        k = 0.25 * _small(slope, 1.0)
+        p = -0.5 * xp.log(2.0 * k / (1.0 - 2.0 * k + xp.sqrt(1.0 - 4.0 * k)))
+        return xp.where(slope > 0, p, xp.inf)
+
+
+@dataclass(frozen=True, eq=False)
+class Softsign(SShaped):
+    """s(p) = p / (1 + |p|); s' = 1 / (1 + |p|)^2 = slope at |p| = 1 / sqrt(slope) - 1."""
+
+    def function(self, p: Array) -> Array:
+        return p / (1.0 + namespace(p).abs(p))
+
+    def derivative(self, p: Array) -> Array:
+        size = 1.0 + namespace(p).abs(p)
+        return 1.0 / (size * size)
+
+    def distance(self, slope: Array) -> Array:
+        return 1.0 / namespace(slope).sqrt(_small(slope, 1.0)) - 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Erf(SShaped):
+    """s(p) = erf(p); s' = 2 / sqrt(pi) exp(-p^2) = slope at |p| = sqrt(-log(slope sqrt(pi) / 2))."""
+
+    def function(self, p: Array) -> Array:
+        return erf(p)
+
+    def derivative(self, p: Array) -> Array:
+        return (2 / sqrt(pi)) * namespace(p).exp(-p * p)
+
+    def derivative_rounding(self, p: Array, derivative: Array) -> Array:
+        """p^2 is rounded before its exponential."""
+        return ROUNDING * (1.0 + p * p) * derivative
+
+    def distance(self, slope: Array) -> Array:
+        xp = namespace(slope)
+        k = _small(slope * (0.5 * sqrt(pi)), 1.0)
+        return xp.where(slope > 0, xp.sqrt(-xp.log(k)), xp.inf)

@@ -28,7 +28,12 @@ class Square(Elementwise):
         if side == "lower":
             return xp.minimum(xp.maximum(0.5 * slope, lower), upper)
         at_lower, at_upper = lower * lower - slope * lower, upper * upper - slope * upper
-        return xp.where(at_lower > at_upper, lower, upper)
+        return xp.where((at_lower > at_upper) | (at_lower != at_lower), lower, upper)
+
+    def range(self, lower: Array, upper: Array) -> tuple[Array, Array]:
+        xp = namespace(lower)
+        nearest = xp.clip(xp.zeros_like(lower), lower, upper)
+        return nearest * nearest, xp.maximum(lower * lower, upper * upper)
 
     def slope_range(self, lower: Array, upper: Array) -> tuple[Array, Array]:
         return 2.0 * lower, 2.0 * upper

@@ -32,7 +32,8 @@ class Context:
 
 
 class Outcome(NamedTuple):
-    """proved: every subproblem of every disjunct was closed. witness: a confirmed counterexample. Neither: out of time."""
+    """proved: every subproblem of every disjunct was closed. witness: a confirmed counterexample. Neither: out of time.
+    undefined: what cannot be bounded at all, in words."""
 
     proved: bool
     witness: Witness | None
@@ -40,6 +41,7 @@ class Outcome(NamedTuple):
     lower_bound: float
     proved_share: float
     exhausted: bool = False
+    undefined: str = ""
 
 
 @dataclass(eq=False)

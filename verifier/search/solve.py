@@ -9,7 +9,7 @@ import numpy as np
 from verifier.arrays import Arrays, cuda_devices, numpy_arrays, to_numpy, torch_arrays
 from verifier.bounds.ascent import Parameters, Schedule, initial_parameters
 from verifier.bounds.batch import Neurons
-from verifier.bounds.intermediate import root_bounds, unstable
+from verifier.bounds.intermediate import Undefined, root_bounds, unstable
 from verifier.bounds.reduction import Reduction, reduce_graph
 from verifier.config import Settings
 from verifier.errors import InternalError
@@ -62,12 +62,14 @@ def solve(query: Query, settings: Settings, context: Context) -> Solved:
     witness = attack.run_if_due()
     if witness is not None:
         return Solved(Outcome(False, witness, 0, -np.inf, 0.0), plan, ())
-    if plan.method == "input split":
-        try:
+    try:
+        if plan.method == "input split":
             return _by_inputs(query, exact, fast, plan, context, attack)
-        except Late:
-            return Solved(_LATE, plan, ())
-    return _by_neurons(query, exact, fast, plan, settings, context, attack)
+        return _by_neurons(query, exact, fast, plan, settings, context, attack)
+    except Late:
+        return Solved(_LATE, plan, ())
+    except Undefined as what:
+        return Solved(_LATE._replace(exhausted=True, undefined=str(what)), plan, ())
 
 
 def _arrays(plan: Plan) -> tuple[Arrays, Arrays]:

@@ -10,7 +10,9 @@ from verifier.graph import exact
 from verifier.graph.lowering.context import Call, Value, constant, operator
 from verifier.graph.lowering.movement import expanded, joined, reshaped
 from verifier.operators import affine
+from verifier.operators.gated import Silu
 from verifier.operators.product import Product
+from verifier.operators.smooth import Sigmoid
 from verifier.operators.square import Square
 
 _MOST_PRODUCTS = 1 << 22
@@ -29,11 +31,11 @@ def added(call: Call, a: Value, b: Value, sign: int = 1) -> Value:
             return constant(folded)
         a = call.variable(a)
     if b.data is not None:
-        return _shifted(call, expanded(call, a, shape), b.data if sign > 0 else -b.data)
+        return shifted(call, expanded(call, a, shape), b.data if sign > 0 else -b.data)
     if a.data is not None:
         b = expanded(call, b, shape)
         if sign > 0:
-            return _shifted(call, b, a.data)
+            return shifted(call, b, a.data)
         return call.emit(affine.Scale(np.full((1,) * len(shape), -1.0), aligned(a.data, len(shape))), b, shape=shape)
     return call.emit(affine.Add((1, sign)), expanded(call, a, shape), expanded(call, b, shape), shape=shape)
 
@@ -60,6 +62,9 @@ def product(call: Call, a: Value, b: Value) -> Value:
         call.fail(f"{math.prod(shape)} products of two values that depend on the input are not supported", hint=f"at most {_MOST_PRODUCTS}")
     if a.node == b.node:
         return call.emit(Square(), a, shape=shape)
+    for x, gate in ((a, b), (b, a)):
+        if isinstance((node := call.builder.nodes[gate.node]).operator, Sigmoid) and node.inputs == (x.node,):
+            return call.emit(Silu(), x, shape=shape)
     left, right = ((1,) * (len(shape) - v.rank) + v.shape for v in (a, b))
     factors = joined(call, [reshaped(call, v, (math.prod(v.shape),)) for v in (a, b)], 0)
     return call.emit(Product(left, right, shape), factors, shape=shape)
@@ -78,7 +83,8 @@ def aligned(data: np.ndarray, rank: int) -> np.ndarray:
     return data.reshape((1,) * (rank - data.ndim) + data.shape)
 
 
-def _shifted(call: Call, x: Value, shift: np.ndarray) -> Value:
+def shifted(call: Call, x: Value, shift: np.ndarray) -> Value:
+    """x + shift, which broadcasts to the shape of x, a node."""
     if not np.any(shift):
         return x
     return call.emit(affine.Scale(None, aligned(shift, len(x.shape))), x, shape=x.shape)

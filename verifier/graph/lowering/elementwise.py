@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from verifier.graph.lowering.arithmetic import added, scaled
+from verifier.graph import exact
+from verifier.graph.lowering.arithmetic import added, scaled, shifted
 from verifier.graph.lowering.context import Call, Value, constant, operator
-from verifier.operators import piecewise_linear, smooth
+from verifier.graph.lowering.movement import expanded, joined, reshaped, taken
+from verifier.operators import exponential, gated, periodic, piecewise_linear, smooth, steps
 from verifier.operators.base import Elementwise
+from verifier.operators.power import Power
+from verifier.operators.square import Square
+
+_MOST_EXPONENTS = 64
+_LARGEST_EXPONENT = 64.0
+"""Of Pow, and of the parameters of exponential units: functions within stay moderate."""
 
 
 def _apply(call: Call, function: Elementwise, folds: bool) -> Value:
@@ -57,6 +65,133 @@ def sigmoid(call: Call) -> Value:
 @operator("Tanh", 1)
 def tanh(call: Call) -> Value:
     return _apply(call, smooth.Tanh(), False)
+
+
+_PLAIN: dict[str, Elementwise] = {
+    "Sin": periodic.Sin(),
+    "Cos": periodic.Cos(),
+    "Exp": exponential.Exp(),
+    "Log": exponential.Log(),
+    "Softplus": exponential.Softplus(),
+    "Softsign": smooth.Softsign(),
+    "Erf": smooth.Erf(),
+    "Mish": gated.Mish(),
+    "HardSwish": gated.HardSwish(),
+}
+for _name, _function in _PLAIN.items():
+    operator(_name, 1)(lambda call, function=_function: _apply(call, function, False))  # type: ignore[misc]
+for _name, _steps in {"Sign": steps.Sign(), "Floor": steps.Floor(), "Round": steps.Round()}.items():
+    operator(_name, 1)(lambda call, function=_steps: _apply(call, function, True))  # type: ignore[misc]
+
+
+@operator("Ceil", 1)
+def ceil(call: Call) -> Value:
+    """-floor(-x)."""
+    x = call.input(0)
+    if x.data is not None and x.data.dtype.kind == "f":
+        return constant(np.ceil(x.data))
+    negated = scaled(call, call.variable(x), np.array(-1.0))
+    return scaled(call, call.emit(steps.Floor(), negated, shape=x.shape), np.array(-1.0))
+
+
+@operator("Sqrt", 1)
+def sqrt(call: Call) -> Value:
+    x = call.input(0)
+    if x.data is not None and x.data.dtype.kind == "f" and np.all(x.data >= 0):
+        root = np.asarray(np.sqrt(x.data))
+        square = exact.multiply(root, root)
+        if square is not None and np.array_equal(square, x.data):
+            return constant(root)
+    return _apply(call, Power(0.5), False)
+
+
+@operator("Reciprocal", 1)
+def reciprocal(call: Call) -> Value:
+    x = call.input(0)
+    if x.data is not None and x.data.dtype.kind == "f":
+        quotient = exact.divide(np.ones_like(x.data), x.data)
+        if quotient is not None:
+            return constant(quotient)
+    return _apply(call, Power(-1.0), False)
+
+
+@operator("Pow", 2)
+def pow_(call: Call) -> Value:
+    """x^c for constant exponents: elements with one exponent are taken together."""
+    x, exponents = call.input(0), call.data(1, "the exponent")
+    if exponents.dtype.kind == "b":
+        call.fail("an exponent is a boolean", code="V114")
+    shape = call.check_size(call.broadcast(x.shape, exponents.shape))
+    if x.data is not None and x.data.dtype.kind == "i":
+        call.fail("powers of integers are not supported", code="V109")
+    x = expanded(call, call.variable(x), shape)
+    flat = np.broadcast_to(exponents, shape).astype(np.float64).reshape(-1)
+    found = np.unique(flat)
+    if len(found) > _MOST_EXPONENTS or np.any(np.abs(found) > _LARGEST_EXPONENT):
+        call.fail(f"more than {_MOST_EXPONENTS} exponents, or one beyond {_LARGEST_EXPONENT:g}, are not supported")
+    if len(found) == 1:
+        return _power(call, x, float(found[0]))
+    rows, order = reshaped(call, x, (flat.size,)), np.argsort(flat, kind="stable")
+    parts = [_power(call, taken(call, rows, 0, np.flatnonzero(flat == c)), float(c)) for c in found]
+    return reshaped(call, taken(call, joined(call, parts, 0), 0, np.argsort(order)), shape)
+
+
+def _power(call: Call, x: Value, exponent: float) -> Value:
+    """x^exponent, x a node; 0^0 = 1 as everywhere."""
+    if exponent == 0.0:
+        return constant(np.ones(x.shape))
+    if exponent == 1.0:
+        return x
+    return call.emit(Square() if exponent == 2.0 else Power(exponent), x, shape=x.shape)
+
+
+@operator("Elu", 1)
+def elu(call: Call) -> Value:
+    return _apply(call, _exponential_unit(call, call.real("alpha", 1.0)), False)
+
+
+@operator("Selu", 1)
+def selu(call: Call) -> Value:
+    alpha, gamma = call.real("alpha", 1.67326319217681884765625), call.real("gamma", 1.05070102214813232421875)
+    return _apply(call, _exponential_unit(call, alpha, gamma), False)
+
+
+@operator("Celu", 1, since=12)
+def celu(call: Call) -> Value:
+    alpha = call.real("alpha", 1.0)
+    return _apply(call, _exponential_unit(call, alpha, 1.0, alpha), False)
+
+
+def _exponential_unit(call: Call, alpha: float, scale: float = 1.0, width: float = 1.0) -> exponential.Elu:
+    if not all(1 / _LARGEST_EXPONENT <= number <= _LARGEST_EXPONENT for number in (alpha, scale, width)):
+        call.fail("alpha or gamma are not supported", hint=f"supported: {1 / _LARGEST_EXPONENT:g} to {_LARGEST_EXPONENT:g}")
+    return exponential.Elu(alpha, scale, width)
+
+
+@operator("HardSigmoid", 1)
+def hard_sigmoid(call: Call) -> Value:
+    """min(max(alpha x + beta, 0), 1)."""
+    alpha, beta = call.real("alpha", 0.2), call.real("beta", 0.5)
+    x = shifted(call, scaled(call, call.variable(call.input(0)), np.array(alpha)), np.array(beta))
+    return call.emit(piecewise_linear.Clip(0.0, 1.0), x, shape=x.shape)
+
+
+@operator("Gelu", 1, since=20)
+def gelu(call: Call) -> Value:
+    kind = call.text("approximate", "none")
+    if kind not in ("none", "tanh"):
+        call.fail(f"approximate = {kind!r} is not supported", hint="supported: none, tanh")
+    return _apply(call, gated.Gelu() if kind == "none" else gated.GeluTanh(), False)
+
+
+@operator("Swish", 1, since=24)
+def swish(call: Call) -> Value:
+    """x / (1 + exp(-alpha x)) = silu(alpha x) / alpha."""
+    alpha = call.real("alpha", 1.0)
+    if not 1 / _LARGEST_EXPONENT <= abs(alpha) <= _LARGEST_EXPONENT:
+        call.fail(f"alpha = {alpha} is not supported")
+    x = scaled(call, call.variable(call.input(0)), np.array(alpha))
+    return scaled(call, call.emit(gated.Silu(), x, shape=x.shape), np.array(1.0 / alpha), 1)
 
 
 @operator("Clip", 1, 3)

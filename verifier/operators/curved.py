@@ -1,0 +1,138 @@
+"""Functions that are convex or concave between known points: one rule for all of them.
+
+On a convex piece [a, b] and for any p in it, with g = s'(p) - slope, convexity says
+
+    s(x) - slope x  >=  s(p) - slope p - max(g (p - a), -g (b - p))      for all x in [a, b],
+
+so that p need not be the stationary point: what a p that is near it misses is known, and is taken off the intercept. Concave
+pieces are the same upside down. Of the lower line convex pieces have a stationary point, of the upper one concave pieces; on the
+others the extremum is at an end.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from itertools import pairwise
+from math import inf
+from typing import ClassVar
+
+import numpy as np
+
+from verifier.arrays import Array, namespace
+from verifier.operators.base import Elementwise, Lines, Side, improves
+
+ROUNDING = 16 * 2.0**-53
+"""Relative rounding of one evaluation of s or s': exp, log, tanh, sin, cos and powers of numpy (SVML), torch (SLEEF) and CUDA are
+within 4 units in the last place."""
+
+
+class Curved(Elementwise, abstract=True):
+    bends: ClassVar[tuple[float, ...]] = ()
+    """Where one piece ends and the next begins, ascending; `kinks` are among them."""
+    curvature: ClassVar[tuple[int, ...]]
+    """Of the pieces, one more than there are bends: 1 convex, -1 concave, 0 linear."""
+    slopes_at_kinks: ClassVar[tuple[tuple[float, float], ...]] = ()
+    """s' left and right of every kink. `derivative` at a kink is that of a curved piece, if one of the two is."""
+
+    @abstractmethod
+    def stationary(self, slope: Array, piece: int) -> Array:
+        """About where s'(p) = slope in a curved piece; where there is no such p, a number beyond the end at which s' is nearest."""
+
+    def derivative_rounding(self, p: Array, derivative: Array) -> Array:
+        """How far `derivative`, computed at p, may be from s'(p)."""
+        return ROUNDING * namespace(p).abs(derivative)
+
+    def optimum(self, slope: Array, lower: Array, upper: Array, side: Side) -> tuple[Array, Array, Array | float]:
+        """(p, s(p) - slope * p, slack): `extremum`, what is there, and by how much some other point may be better.
+
+        What is there is no number where s is not `defined` on all of [l, u], so that nothing follows from it.
+        """
+        xp, sign = namespace(lower), 1 if side == "lower" else -1
+        best, value, slack = lower, self.function(lower) - slope * lower, 0.0
+        points = [upper, *(xp.clip(xp.zeros_like(lower) + kink, lower, upper) for kink in self.kinks)]
+        for piece, (curvature, (left, right)) in enumerate(zip(self.curvature, pairwise((-inf, *self.bends, inf)))):
+            if curvature != sign:
+                continue
+            # The part of [l, u] in this piece; one point of the piece where there is none.
+            first, last = xp.clip(lower, left, right), xp.clip(upper, left, right)
+            p = xp.minimum(xp.maximum(self.stationary(slope, piece), first), last)
+            derivative = self.derivative(p)
+            rounding = self.derivative_rounding(p, derivative)
+            g = sign * (derivative - slope)
+            missed = xp.maximum((g + rounding) * (p - first), (rounding - g) * (last - p))
+            slack = xp.maximum(missed, 0.0 * missed) if isinstance(slack, float) else xp.maximum(missed, slack)
+            points.append(xp.minimum(xp.maximum(p, lower), upper))
+        for p in points:
+            other = self.function(p) - slope * p
+            better = improves(other, value, side)
+            best, value = xp.where(better, p, best), xp.where(better, other, value)
+        defined = self.defined(lower, upper)
+        return best, value if defined is None else xp.where(defined, value, xp.nan), slack
+
+    def extremum(self, slope: Array, lower: Array, upper: Array, side: Side) -> Array:
+        return self.optimum(slope, lower, upper, side)[0]
+
+    def slack(self, slope: Array, lower: Array, upper: Array, side: Side) -> Array | float:
+        return self.optimum(slope, lower, upper, side)[2]
+
+    def plane(self, parameter: Array, lower: Array, upper: Array, side: Side) -> tuple[Array, Array | None]:
+        _, value, slack = self.optimum(parameter, lower, upper, side)
+        return parameter, value - slack if side == "lower" else value + slack
+
+    def range(self, lower: Array, upper: Array) -> tuple[Array, Array]:
+        zero = namespace(lower).zeros_like(lower)
+        (_, least, below), (_, greatest, above) = (self.optimum(zero, lower, upper, side) for side in ("lower", "upper"))
+        return least - below, greatest + above
+
+    def slope_range(self, lower: Array, upper: Array) -> tuple[Array, Array]:
+        """s' is monotone on every piece, so extreme at an end or at a bend inside."""
+        xp = namespace(lower)
+        first, last = self.derivative(lower), self.derivative(upper)
+        for kink, (left, right) in zip(self.kinks, self.slopes_at_kinks):
+            first, last = xp.where(lower == kink, right, first), xp.where(upper == kink, left, last)
+        least, greatest = xp.minimum(first, last), xp.maximum(first, last)
+        for bend in self.bends:
+            inside = (lower < bend) & (bend < upper)
+            for slope in self._slopes_at(bend, lower):
+                least = xp.where(inside, xp.minimum(least, slope), least)
+                greatest = xp.where(inside, xp.maximum(greatest, slope), greatest)
+        return least, greatest
+
+    def _slopes_at(self, bend: float, like: Array) -> tuple[Array | float, ...]:
+        if bend in self.kinks:
+            return tuple(namespace(like).zeros_like(like) + slope for slope in self.slopes_at_kinks[self.kinks.index(bend)])
+        return (self.derivative(namespace(like).zeros_like(like) + bend),)
+
+    def linear(self, lower: Array, upper: Array) -> Array:
+        found = lower == upper
+        for curvature, (left, right) in zip(self.curvature, pairwise((-inf, *self.bends, inf))):
+            if curvature == 0:
+                found = found | ((lower >= left) & (upper <= right))
+        return found
+
+    def chord(self, lower: Array, upper: Array) -> Array:
+        """Slope between the ends; in an interval so narrow that it would be rounding alone, of a tangent."""
+        xp = namespace(lower)
+        width = upper - lower
+        wide = width > 1e-12 * (xp.abs(lower) + xp.abs(upper))
+        slope = xp.where(wide, (self.function(upper) - self.function(lower)) / xp.where(wide, width, 1.0), self.derivative(upper))
+        least, greatest = self.slope_range(lower, upper)
+        return xp.minimum(xp.maximum(slope, least), greatest)
+
+    def lines(self, lower: Array, upper: Array) -> Lines:
+        """Of a function that is convex or concave everywhere the chord on one side, and on the other the tangent at the middle."""
+        concave = self.curvature == (-1,)
+        if not self.convex and not concave:
+            return super().lines(lower, upper)
+        tangent, chord = self.derivative(0.5 * lower + 0.5 * upper), self.chord(lower, upper)
+        return Lines(chord, tangent) if concave else Lines(tangent, chord)
+
+    @property
+    def function_ulps(self) -> int:
+        return 16
+
+    def moved(self, p: np.ndarray, distance: np.ndarray) -> np.ndarray:
+        defined = self.defined(p - distance, p + distance)
+        with np.errstate(all="ignore"):
+            found = super().moved(p, distance)
+        return found if defined is None else np.where(defined, found, np.inf)

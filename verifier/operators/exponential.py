@@ -1,0 +1,137 @@
+"""Exp, Log, Softplus and the exponential linear units."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from verifier.arrays import Array, namespace
+from verifier.operators.curved import ROUNDING, Curved
+
+_LARGEST_EXPONENT = 600.0
+"""exp of it and its products with other values of a network stay far from overflow."""
+
+
+def _logarithm(x: Array, otherwise: float) -> Array:
+    """log(x) where x > 0, else `otherwise`."""
+    xp = namespace(x)
+    return xp.where(x > 0, xp.log(xp.maximum(x, smallest(x))), otherwise)
+
+
+def smallest(x: Array) -> float:
+    """A small normal number of the type of x."""
+    return 1e-300 if x.dtype == namespace(x).float64 else 1e-37
+
+
+@dataclass(frozen=True, eq=False)
+class Exp(Curved):
+    """s(p) = exp(p), convex; s' = slope at log(slope). Where it underflows the error is below that of the rounding bound's underflow."""
+
+    convex = True
+    curvature = (1,)
+
+    def function(self, p: Array) -> Array:
+        return namespace(p).exp(p)
+
+    def derivative(self, p: Array) -> Array:
+        return namespace(p).exp(p)
+
+    def stationary(self, slope: Array, piece: int) -> Array:
+        return _logarithm(slope, -float("inf"))
+
+    def defined(self, lower: Array, upper: Array) -> Array:
+        return upper <= _LARGEST_EXPONENT
+
+
+@dataclass(frozen=True, eq=False)
+class Log(Curved):
+    """s(p) = log(p) for p > 0, concave; s' = slope at 1 / slope."""
+
+    curvature = (-1,)
+
+    def function(self, p: Array) -> Array:
+        return namespace(p).log(p)
+
+    def derivative(self, p: Array) -> Array:
+        return 1.0 / p
+
+    def stationary(self, slope: Array, piece: int) -> Array:
+        xp = namespace(slope)
+        return xp.where(slope > 0, 1.0 / xp.maximum(slope, smallest(slope)), xp.inf)
+
+    def defined(self, lower: Array, upper: Array) -> Array:
+        return lower >= 1e-150
+
+    @property
+    def offset_scale(self) -> float:
+        return 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Softplus(Curved):
+    """s(p) = log(1 + exp(p)), convex; s' = 1 / (1 + exp(-p)) = slope at log(slope / (1 - slope))."""
+
+    convex = True
+    curvature = (1,)
+
+    def function(self, p: Array) -> Array:
+        xp = namespace(p)
+        return xp.maximum(p, 0.0) + xp.log1p(xp.exp(-xp.abs(p)))
+
+    def derivative(self, p: Array) -> Array:
+        xp = namespace(p)
+        e = xp.exp(-xp.abs(p))
+        return xp.where(p >= 0, 1.0, e) / (1.0 + e)
+
+    def stationary(self, slope: Array, piece: int) -> Array:
+        infinite = float("inf")
+        return _logarithm(slope, -infinite) - _logarithm(1.0 - slope, -infinite)
+
+
+@dataclass(frozen=True, eq=False)
+class Elu(Curved):
+    """s(p) = scale * p for p >= 0, scale * alpha * (exp(p / width) - 1) below; all three positive.
+
+    Elu: scale = width = 1; Selu: width = 1; Celu: scale = 1, width = alpha. Convex where the slope does not fall at zero.
+    """
+
+    alpha: float
+    scale: float = 1.0
+    width: float = 1.0
+    bends = (0.0,)
+    curvature = (1, 0)
+
+    @property
+    def _steep(self) -> float:
+        """s' left of zero."""
+        return self.scale * self.alpha / self.width
+
+    @property
+    def convex(self) -> bool:  # type: ignore[override]
+        return self.alpha <= self.width
+
+    @property
+    def kinks(self) -> tuple[float, ...]:  # type: ignore[override]
+        return () if self.alpha == self.width else (0.0,)
+
+    @property
+    def slopes_at_kinks(self) -> tuple[tuple[float, float], ...]:  # type: ignore[override]
+        return () if self.alpha == self.width else ((self._steep, self.scale),)
+
+    def function(self, p: Array) -> Array:
+        xp = namespace(p)
+        return self.scale * xp.maximum(p, 0.0) + self.scale * self.alpha * xp.expm1(xp.minimum(p, 0.0) / self.width)
+
+    def derivative(self, p: Array) -> Array:
+        xp = namespace(p)
+        return xp.where(p > 0, self.scale, self._steep * xp.exp(xp.minimum(p, 0.0) / self.width))
+
+    def stationary(self, slope: Array, piece: int) -> Array:
+        return self.width * _logarithm(slope / self._steep, -float("inf"))
+
+    def derivative_rounding(self, p: Array, derivative: Array) -> Array:
+        """p / width is rounded before its exponential."""
+        return ROUNDING * (1.0 + namespace(p).abs(p) / self.width) * derivative
+
+    @property
+    def offset_scale(self) -> float:
+        return self.scale * self.alpha
