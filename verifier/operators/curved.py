@@ -42,10 +42,12 @@ class Curved(Elementwise, abstract=True):
         """How far `derivative`, computed at p, may be from s'(p)."""
         return ROUNDING * namespace(p).abs(derivative)
 
-    def optimum(self, slope: Array, lower: Array, upper: Array, side: Side) -> tuple[Array, Array, Array | float]:
+    def optimum(
+        self, slope: Array, lower: Array, upper: Array, side: Side, rigorous: bool = True
+    ) -> tuple[Array, Array, Array | float]:
         """(p, s(p) - slope * p, slack): `extremum`, what is there, and by how much some other point may be better.
 
-        What is there is no number where s is not `defined` on all of [l, u], so that nothing follows from it.
+        rigorous: without it the slack is left at zero. What is there is no number where s is not `defined` on all of [l, u], so that nothing follows from it.
         """
         xp, sign = namespace(lower), 1 if side == "lower" else -1
         best, value, slack = lower, self.function(lower) - slope * lower, 0.0
@@ -56,11 +58,12 @@ class Curved(Elementwise, abstract=True):
             # The part of [l, u] in this piece; one point of the piece where there is none.
             first, last = xp.clip(lower, left, right), xp.clip(upper, left, right)
             p = xp.minimum(xp.maximum(self.stationary(slope, piece), first), last)
-            derivative = self.derivative(p)
-            rounding = self.derivative_rounding(p, derivative)
-            g = sign * (derivative - slope)
-            missed = xp.maximum((g + rounding) * (p - first), (rounding - g) * (last - p))
-            slack = xp.maximum(missed, 0.0 * missed) if isinstance(slack, float) else xp.maximum(missed, slack)
+            if rigorous:
+                derivative = self.derivative(p)
+                rounding = self.derivative_rounding(p, derivative)
+                g = sign * (derivative - slope)
+                missed = xp.maximum((g + rounding) * (p - first), (rounding - g) * (last - p))
+                slack = xp.maximum(missed, 0.0 * missed) if isinstance(slack, float) else xp.maximum(missed, slack)
             points.append(xp.minimum(xp.maximum(p, lower), upper))
         for p in points:
             other = self.function(p) - slope * p
@@ -70,7 +73,7 @@ class Curved(Elementwise, abstract=True):
         return best, value if defined is None else xp.where(defined, value, xp.nan), slack
 
     def extremum(self, slope: Array, lower: Array, upper: Array, side: Side) -> Array:
-        return self.optimum(slope, lower, upper, side)[0]
+        return self.optimum(slope, lower, upper, side, rigorous=False)[0]
 
     def slack(self, slope: Array, lower: Array, upper: Array, side: Side) -> Array | float:
         return self.optimum(slope, lower, upper, side)[2]
