@@ -65,6 +65,7 @@ LINEAR_OPS, CONVOLUTIONS, ARITHMETIC, CLIPS = (
     f"verifier/graph/lowering/{n}.py" for n in ("linear", "convolution", "arithmetic", "elementwise")
 )
 FUNCTIONS = ("tests/operators/test_contract.py", "tests/bounds/test_rigorous.py")
+RANGES = "verifier/questions/ranges.py"
 LOWERING = ("tests/graph/test_self_check.py",)
 """The self-check has to notice faults of the reader by itself: its tests expect that correct readings pass, and nothing else fails then."""
 FAULTS = (
@@ -97,6 +98,27 @@ FAULTS = (
     ),
     Fault("subtraction adds", ARITHMETIC, "call.input(0), call.input(1), -1)", "call.input(0), call.input(1), 1)", tests=LOWERING),
     Fault("upper bound of a clip lost", CLIPS, "piecewise_linear.Clip(low, high)", "piecewise_linear.Clip(low, np.inf)", tests=LOWERING),
+    # ranges of outputs
+    Fault(
+        "open bound on the wrong side of the threshold",
+        RANGES,
+        "float(np.nextafter(t - outcome.open_bound, np.inf))",
+        "float(np.nextafter(t + outcome.open_bound, np.inf))",
+        tests=("tests/questions/test_ranges.py",),
+    ),
+    Fault(
+        "open boxes forgotten",
+        INPUTS,
+        "open_bound=float(np.minimum(worst, stuck_bound))",
+        "open_bound=stuck_bound",
+        tests=("tests/questions/test_ranges.py",),
+    ),
+    Fault(
+        "open bound of the best box",
+        "verifier/search/frontier.py",
+        "worst = float(block.bound[-1])",
+        "worst = float(block.bound[0])",
+    ),
     # the evaluator
     Fault(
         "rows of one branch only",

@@ -23,7 +23,7 @@ def loaded(code: str) -> set[str]:
     "code",
     [
         "import verifier",
-        "import verifier; verifier.Verdict, verifier.Settings, verifier.Event, verifier.ModelError",
+        "import verifier; verifier.Verdict, verifier.Settings, verifier.Event, verifier.ModelError, verifier.RangeAnswer",
         "import verifier.report.json_report, verifier.report.text, verifier.report.progress",
         "from verifier.cli.application import run; run(['bench', '--help']); run(['report', '--help'])",
         "import verifier.bench.session, verifier.bench.compare, verifier.cli.reporting, verifier.report.formats",
@@ -35,6 +35,7 @@ def loaded(code: str) -> set[str]:
                 "--help",
                 "verify --help",
                 "inspect --help",
+                "range --help",
                 "supports --help",
                 "supports --vnnlib-versions",
                 "completion bash",

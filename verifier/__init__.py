@@ -6,7 +6,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from verifier.api import verify, verify_each
+    from verifier.answers import Attained, Ending, OutputInterval, RangeAnswer
+    from verifier.api import output_range, verify, verify_each
     from verifier.config import Settings
     from verifier.errors import (
         ConfigurationError,
@@ -33,6 +34,11 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "output_range": "verifier.api",
+    "Attained": "verifier.answers",
+    "Ending": "verifier.answers",
+    "OutputInterval": "verifier.answers",
+    "RangeAnswer": "verifier.answers",
     "verify": "verifier.api",
     "verify_each": "verifier.api",
     "Ball": "verifier.property.templates.region",
@@ -60,19 +66,23 @@ _HOMES = {
 }
 
 __all__ = [
+    "Attained",
     "Ball",
     "BoundedChange",
     "Box",
     "ConfigurationError",
     "Counterexample",
+    "Ending",
     "Equivalence",
     "Event",
     "Fairness",
     "InternalError",
     "ModelError",
     "Monotonicity",
+    "OutputInterval",
     "OutputRange",
     "PropertyError",
+    "RangeAnswer",
     "Reason",
     "Robustness",
     "SafeRegion",
@@ -82,6 +92,7 @@ __all__ = [
     "UsageError",
     "Verdict",
     "VerifierError",
+    "output_range",
     "verify",
     "verify_each",
 ]

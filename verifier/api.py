@@ -18,13 +18,16 @@ from verifier.errors import Location, UsageError
 from verifier.property.templates.assembly import FIRST, SECOND, Origin, declared
 from verifier.property.templates.kinds import BoundedChange, Equivalence, Fairness, Monotonicity, OutputRange, Robustness, SafeRegion
 from verifier.property.templates.reader import SUFFIXES, Query
+from verifier.property.templates.region import Region
 
 if TYPE_CHECKING:
     import onnx
     import torch
 
+    from verifier.answers import RangeAnswer
     from verifier.graph.onnx_reader import Model
     from verifier.problem import Problem
+    from verifier.questions.ranges import Progress
     from verifier.search.events import Listener
     from verifier.verdict import Verdict
 
@@ -74,17 +77,47 @@ def verify(
     """
     from verifier.engine import decide
 
-    settings = _settings(settings, timeout, device, seed)
-    if isinstance(property, Claim):
-        return decide(partial(_problem, model, property, input_shape), settings, listener, stop)
-    path = Path(property)
-    if path.suffix not in SUFFIXES:
-        return decide(partial(_problem_of_file, model, path, input_shape), settings, listener, stop)
-    template = _Template(path, model, input_shape)
-    if len(template.queries) != 1:
-        message = f"the template has {len(template.queries)} queries"
-        raise UsageError(message, location=Location(str(path)), hint="verify_each gives the verdict of each")
-    return decide(partial(template.problem, template.queries[0]), settings, listener, stop)
+    return decide(_loader(model, property, input_shape), _settings(settings, timeout, device, seed), listener, stop)
+
+
+def output_range(
+    model: Networks,
+    property: str | os.PathLike[str] | Claim | Region,
+    outputs: Sequence[int] | None = None,
+    precision: float = 0.01,
+    settings: Settings | None = None,
+    *,
+    timeout: float | None = None,
+    device: Literal["auto", "cpu", "cuda"] | None = None,
+    seed: int | None = None,
+    input_shape: Sequence[int] | None = None,
+    progress: Progress | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> RangeAnswer:
+    """How low and how high outputs get over the inputs that a property speaks of; its conditions on outputs are not used.
+
+        answer = verifier.output_range("net.onnx", Box([0, 0], [1, 1]), timeout=10)
+        for o in answer.outputs:
+            print(o.name, o.lower, o.least.value, o.greatest.value, o.upper)
+
+    Args:
+        property: as of `verify`, or a region alone: a `Box` or a `Ball`.
+        outputs: which, by their flat number. Default: all.
+        precision: an output is done when proved and attained ends are apart by at most this part of its range.
+        progress: called with the intervals so far and the seconds now and then. The other arguments are those of `verify`.
+
+    Returns:
+        For every output an interval that encloses its values over the reals, and the lowest and highest value that onnxruntime
+        confirmed, with their inputs. `ending` says why it is not narrower.
+
+    Raises:
+        as `verify`; also PropertyError for an empty input set.
+    """
+    from verifier.questions.ranges import output_ranges
+
+    claim = OutputRange(property, {0: (0, None)}) if isinstance(property, Region) else property
+    load = _loader(model, claim, input_shape)
+    return output_ranges(load, _settings(settings, timeout, device, seed), outputs, precision, progress, stop)
 
 
 def verify_each(
@@ -110,6 +143,20 @@ def verify_each(
     opened = _Template(Path(template), model, input_shape)
     for query in opened.queries:
         yield decide(partial(opened.problem, query), settings, listener, stop)
+
+
+def _loader(model: Networks, property: str | os.PathLike[str] | Claim, input_shape: Sequence[int] | None) -> Callable[[], Problem]:
+    """Reads the problem of a property, of a template with one query too."""
+    if isinstance(property, Claim):
+        return partial(_problem, model, property, input_shape)
+    path = Path(property)
+    if path.suffix not in SUFFIXES:
+        return partial(_problem_of_file, model, path, input_shape)
+    template = _Template(path, model, input_shape)
+    if len(template.queries) != 1:
+        message = f"the template has {len(template.queries)} queries"
+        raise UsageError(message, location=Location(str(path)), hint="verify_each gives the verdict of each")
+    return partial(template.problem, template.queries[0])
 
 
 class _Template:

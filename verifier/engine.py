@@ -67,6 +67,18 @@ class Run:
         finally:
             self.seconds[name] = self.seconds.get(name, 0.0) + self.clock() - start
 
+    def self_checked(self, problem: Problem, lower: np.ndarray, upper: np.ndarray) -> bool:
+        """Whether the self-check in a box was done; it may end early, and nothing may be proved without it. Raises SelfCheckError."""
+        if not self.late():
+            with self.phase("self-check"):
+                problem.check(lower, upper, self.settings.search.seed, self.late)
+        return not self.late()
+
+    def context(self, gate: Gate, deadline: float) -> Context:
+        """For a search until `deadline`, of which 2 %, half a second at most, are left for the last batch and the report."""
+        until = deadline - min(0.5, 0.02 * (deadline - self.clock())) if deadline != float("inf") else deadline
+        return Context(self.clock, until, self.stop, gate, self.report, np.random.default_rng(self.settings.search.seed), self.workers)
+
     def report(self, event: Event) -> None:
         self.trace.add(event)
         if self.listener is not None:
@@ -93,14 +105,8 @@ def decide(
     load: Callable[[], Problem], settings: Settings, listener: Listener | None = None, stop: Callable[[], bool] | None = None
 ) -> Verdict:
     """`verify` for a problem that `load` gives; the clock runs while it does."""
-    started = time.monotonic()
-    limit = float("inf") if settings.search.timeout is None else settings.search.timeout
-    with Workers(available_cores(), started + limit + _GRACE) as workers:
-        run = Run(settings, listener, stop or (lambda: False), workers, started)
-        with run.phase("read"):
-            problem = load()
-            run.warnings += problem.warnings
-        verdict = _decide(run, problem)
+    with running(load, settings, listener, stop) as (run, problem):
+        verdict = _checked_and_decided(run, problem)
         run.report(
             Event(
                 "*",
@@ -114,19 +120,39 @@ def decide(
     return verdict
 
 
-def _decide(run: Run, problem: Problem) -> Verdict:
+@contextmanager
+def running(
+    load: Callable[[], Problem], settings: Settings, listener: Listener | None = None, stop: Callable[[], bool] | None = None
+) -> Iterator[tuple[Run, Problem]]:
+    """A run whose clock has started, and its problem; nothing is checked yet."""
+    started = time.monotonic()
+    limit = float("inf") if settings.search.timeout is None else settings.search.timeout
+    with Workers(available_cores(), started + limit + _GRACE) as workers:
+        run = Run(settings, listener, stop or (lambda: False), workers, started)
+        with run.phase("read"):
+            problem = load()
+            run.warnings += problem.warnings
+        yield run, problem
+
+
+def _checked_and_decided(run: Run, problem: Problem) -> Verdict:
+    prop = problem.prop
+    live = [i for i, d in enumerate(prop.disjuncts) if not d.empty]
+    if live:
+        first = prop.disjuncts[live[0]]
+        if not run.self_checked(problem, first.lower, first.upper):
+            said = "The time limit had passed, or the run was stopped, before the search began."
+            interrupted = run.clock() < run.deadline
+            return _verdict(run, problem, *(_INTERRUPTED if interrupted else _TIMEOUT), explanation=(said,))
+    return decide_checked(run, problem, run.deadline)
+
+
+def decide_checked(run: Run, problem: Problem, deadline: float) -> Verdict:
+    """The verdict on a problem whose network has passed the self-check, by `deadline` on the clock of the run."""
     prop = problem.prop
     live = [i for i, d in enumerate(prop.disjuncts) if not d.empty]
     if not live:
         return _verdict(run, problem, Status.UNSAT, Reason.VACUOUS)
-    if not run.late():
-        with run.phase("self-check"):
-            first = prop.disjuncts[live[0]]
-            problem.check(first.lower, first.upper, run.settings.search.seed, run.late)
-    if run.late():  # the self-check may have ended early, and nothing may be proved without it
-        said = "The time limit had passed, or the run was stopped, before the search began."
-        interrupted = run.clock() < run.deadline
-        return _verdict(run, problem, *(_INTERRUPTED if interrupted else _TIMEOUT), explanation=(said,))
     gate = Gate(problem.replay, prop.disjuncts, problem.dtype)
     asking = [i for i in live if prop.disjuncts[i].rows]
     for i in sorted({*live} - {*asking}):  # nothing is asked of the network: any point of the box will do
@@ -139,7 +165,7 @@ def _decide(run: Run, problem: Problem) -> Verdict:
     if witness is not None:
         said = "The centre of the input region, which the property is about, violates it already."
         return _verdict(run, problem, Status.SAT, Reason.COUNTEREXAMPLE, witness=witness, explanation=(said,))
-    found = _search(run, problem, asking) if asking else None
+    found = _search(run, problem, asking, deadline) if asking else None
     if found is not None and (found.status is not Status.UNSAT or asking == live):
         return found
     said = "A disjunct asks nothing of the network, but the network has no finite output at any of its points that were tried."
@@ -157,16 +183,13 @@ def _at_centre(problem: Problem, gate: Gate, live: Sequence[int]) -> Witness | N
     return None if which is None else gate.confirm(x[0], which)
 
 
-def _search(run: Run, problem: Problem, live: Sequence[int]) -> Verdict:
+def _search(run: Run, problem: Problem, live: Sequence[int], deadline: float) -> Verdict:
     """live: positions of the disjuncts to decide, all with rows."""
     from verifier.search.query import Query
     from verifier.search.solve import solve
 
     disjuncts = [problem.prop.disjuncts[i] for i in live]
-    gate = Gate(problem.replay, disjuncts, problem.dtype)
-    # 2 % of the limit, half a second at most, are left for the last batch and the report.
-    deadline = run.deadline - min(0.5, 0.02 * run.deadline) if run.deadline != float("inf") else run.deadline
-    context = Context(run.clock, deadline, run.stop, gate, run.report, np.random.default_rng(run.settings.search.seed), run.workers)
+    context = run.context(Gate(problem.replay, disjuncts, problem.dtype), deadline)
     with run.phase("search"):
         solved = solve(Query.of(problem.graph, disjuncts), run.settings, context)
     outcome = solved.outcome
@@ -219,7 +242,7 @@ def _verdict(
     return Verdict(
         status,
         reason,
-        _provenance(run, problem, solved),
+        provenance(run, problem, "none" if solved is None else solved.plan.device),
         bound,
         counterexample,
         None,
@@ -257,7 +280,8 @@ def _explain(solved: Solved, bound: float | None) -> tuple[str, ...]:
     return tuple(said)
 
 
-def _provenance(run: Run, problem: Problem, solved: Solved | None) -> Provenance:
+def provenance(run: Run, problem: Problem, device: str) -> Provenance:
+    """Of an answer whose bounds were computed on `device`."""
     versions = {
         "verifier": __version__,
         "python": platform.python_version(),
@@ -269,7 +293,6 @@ def _provenance(run: Run, problem: Problem, solved: Solved | None) -> Provenance
         versions["torch"] = version("torch")
     settings: dict[str, tuple[Any, str]] = run.settings.describe()
     network, *further = problem.files
-    device = "none" if solved is None else solved.plan.device
     return Provenance(
         network,
         FileRecord(problem.prop.source, problem.prop.sha256, problem.prop.part),

@@ -133,7 +133,7 @@ def test_a_child_that_hangs_ends_the_run_on_time(files: Files, capsys: Capture, 
     monkeypatch.setattr("verifier.engine.available_cores", lambda: 2)
     parent = os.getpid()
 
-    def hang(query: object, exact: object, fast: object, plan: object, context: Context, attack: object) -> Solved:
+    def hang(query: object, exact: object, fast: object, plan: object, context: Context, *others: object) -> Solved:
         context.report(Event("B", 0.1, nodes=12))
         context.workers.map(lambda item: time.sleep(0 if os.getpid() == parent else 3600), range(2))
         raise AssertionError("the child has answered")

@@ -44,11 +44,12 @@ def descend(
     upper: np.ndarray,
     steps: int,
     stop: Callable[[], bool],
+    enough: float = 0.0,
 ) -> Candidates:
     """Minimise the margin from x (N, n) in boxes lower, upper (N, n) or (n,); the best point of every start.
 
     Adam directions on the box scaled to 1 with a step that falls from 0.2 to 0.01 of the width; ends early when a margin
-    is negative or `stop()`.
+    is less than `enough` or `stop()`.
     """
     moved, xp = graph.to(arrays), arrays.xp
     low, high = arrays.asarray(np.broadcast_to(lower, x.shape)), arrays.asarray(np.broadcast_to(upper, x.shape))
@@ -69,7 +70,7 @@ def descend(
         else:
             better = margin < best_margin
             best, best_margin = xp.where(better[:, None], point, best), xp.minimum(margin, best_margin)
-        if i == steps or bool(xp.any(best_margin < 0)) or stop():
+        if i == steps or bool(xp.any(best_margin < enough)) or stop():
             break
         worst = xp.astype(rows >= margin[:, None], point.dtype)
         worst = worst / xp.sum(worst, axis=1, keepdims=True)

@@ -107,10 +107,34 @@ def _check_defined(graph: Graph, p: int, bounds: Interval) -> None:
         )
 
 
+def output_bounds(
+    graph: Graph,
+    arrays: Arrays,
+    lower: np.ndarray,
+    upper: np.ndarray,
+    root: RootBounds,
+    schedule: Schedule,
+    deadline: Callable[[], bool],
+    proposals: Arrays,
+    workers: Workers,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rigorous (lower, upper), each (m,), of the outputs over the box lower, upper (n,) of `root`: by intervals, then by rows whose
+    slopes are optimised. Past the deadline, what was found by then."""
+    low, high = arrays.asarray(lower[None]), arrays.asarray(upper[None])
+    weights, node = root.weights.to(arrays), graph.output
+    known = dict(root.preactivations)
+    bounds = interval.propagate(graph.to(arrays), low, high, known, weights, node)[node]
+    rows = _Rows(graph, arrays, proposals, low, high, known, node, weights, deadline)
+    start = initial_parameters(graph.to(arrays), node, known)
+    every = np.arange(graph.nodes[node].size)
+    bounds = rows.bounded(bounds, every, start, schedule, lambda values: values > np.inf, workers)
+    return to_numpy(bounds.lower)[0], to_numpy(bounds.upper)[0]
+
+
 @dataclass(frozen=True, eq=False)
 class _Rows:
-    """Bounds of the neurons of pre-activation `node` over the box low, high (1, n), by rows of their own. known: enclosures of the
-    pre-activations below, and the interval bounds of `node`."""
+    """Bounds of the elements of `node` over the box low, high (1, n), by rows of their own. known: enclosures of the pre-activations
+    below, and of `node` where it is one."""
 
     graph: Graph
     arrays: Arrays
@@ -130,10 +154,23 @@ class _Rows:
             todo = np.flatnonzero(to_numpy(unstable(self.graph, self.node, bounds))[0])
             if len(todo) == 0 or self.deadline() or (i > 0 and stage.iterations == 0):
                 break
-            chunk = max(1, min(self._most(stage), -(-len(todo) // workers.cores)))
-            parts = [todo[first : first + chunk] for first in range(0, len(todo), chunk)]
-            bounds = _merged(self.arrays, bounds, parts, workers.map(partial(self._bound, start, stage), parts))
+            # A neuron's row is of no more use once its sign is known.
+            bounds = self.bounded(bounds, todo, start, stage, lambda lower: lower > 0, workers)
         return bounds
+
+    def bounded(
+        self,
+        bounds: Interval,
+        todo: np.ndarray,
+        start: Parameters,
+        stage: Schedule,
+        enough: Callable[[Array], Array],
+        workers: Workers,
+    ) -> Interval:
+        """`bounds` (1, size) with the elements `todo` tightened; `enough` as in `Ascent.run`."""
+        chunk = max(1, min(self._most(stage), -(-len(todo) // workers.cores)))
+        parts = [todo[first : first + chunk] for first in range(0, len(todo), chunk)]
+        return _merged(self.arrays, bounds, parts, workers.map(partial(self._bound, start, stage, enough), parts))
 
     def _most(self, stage: Schedule) -> int:
         """Neurons in one chunk: what fits in memory, and keeps the time between two looks at the clock short."""
@@ -141,8 +178,10 @@ class _Rows:
         fits = self.arrays.budget / (8 * sum(node.size for node in below) * (12 if stage.iterations else 5)) / 2
         return int(min(fits, _CHUNK_WORK / max(1, sum(node.multiplications for node in below))))
 
-    def _bound(self, start: Parameters, stage: Schedule, part: np.ndarray) -> tuple[Array, Array] | None:
-        """Rigorous (lower, upper), each (k,), of the neurons `part`; None where the deadline has passed."""
+    def _bound(
+        self, start: Parameters, stage: Schedule, enough: Callable[[Array], Array], part: np.ndarray
+    ) -> tuple[Array, Array] | None:
+        """Rigorous (lower, upper), each (k,), of the elements `part`; None where the deadline has passed."""
         if self.deadline():
             return None
         graph, p, k = self.graph.to(self.arrays), self.node, len(part)
@@ -160,8 +199,7 @@ class _Rows:
                 {},
                 stage,
             )
-            # A neuron's row is of no more use once its sign is known.
-            _, parameters = ascent.run(lambda lower: lower > 0, self.deadline)
+            _, parameters = ascent.run(enough, self.deadline)
             parameters = parameters.map(self.arrays.asarray)
         problem = problem_of(graph, self.low, self.high, below, parameters)
         result = evaluate(graph, {p: unit_rows(self.arrays, part, shape)}, problem, self.weights).lower[0]

@@ -15,6 +15,7 @@ from verifier.errors import VerifierError
 
 COMMANDS = {
     "verify": "Decide whether a network has a property.",
+    "range": "Bound outputs over the input set of a query.",
     "inspect": "Show the operators, shapes and layers of a network.",
     "report": "Make reports from results.",
     "bench": "Run suites of queries, and compare runs.",

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, cast
 
 import click
 
-from verifier.cli import templates
+from verifier.cli import arguments, templates
 from verifier.cli.exit_codes import INTERRUPTED, exit_code
 from verifier.cli.reporting import BASELINE_HELP, REPORT_HELP, UNDECIDED_HELP, Reporting
 from verifier.cli.signals import StopRequest
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
     from verifier.config import Settings
     from verifier.search.events import Listener
     from verifier.verdict import Verdict
-
-_NAMED = re.compile(r"([A-Za-z][A-Za-z0-9_]*)=(.+)")
 
 
 @click.command(short_help="Decide whether a network has a property.")
@@ -94,12 +91,12 @@ def command(
     Exit codes: 0 holds, 1 violated, 2 refused, 3 undecided,
     4 self-check failed or internal fault, 130 interrupted.
     """
-    network, query = _inputs(files, networks)
+    network, query = arguments.inputs("verify", files, networks)
     if export is not None or output is not None:
         return _export(query, network, export, output, timeout)
-    settings = _settings(config_path, {"search.timeout": timeout, "search.device": device, "search.seed": seed})
+    settings = arguments.settings(config_path, {"search.timeout": timeout, "search.device": device, "search.seed": seed})
     for path in (json_path, events_path):
-        _check_writable(path)
+        arguments.check_writable(path)
     if tensors_path is not None and tensors_path.exists() and not tensors_path.is_dir():
         raise UsageError("this is not a folder", code="V002", location=Location(str(tensors_path)))
     reporting = Reporting.of(reports, undecided, baseline)
@@ -130,50 +127,6 @@ def _export(query: Path, network: Path | dict[str, Path] | None, version: str | 
     count = export(templates.Opened.read(query, network), version, folder, timeout)
     click.echo(f"wrote {count} {'query' if count == 1 else 'queries'} to {folder}", err=True)
     return 0
-
-
-def _inputs(files: tuple[Path, ...], networks: tuple[str, ...]) -> tuple[Path | dict[str, Path] | None, Path]:
-    """Network, or networks by name, and query, from any form of the command line. None: a template may name them."""
-    if networks and len(files) != 1:
-        raise UsageError("with --network the only argument is the query", hint="verifier verify QUERY.vnnlib --network MODEL.onnx")
-    if networks:
-        return _networks(networks), files[0]
-    if len(files) == 1 and files[0].suffix in templates.SUFFIXES:
-        return None, files[0]
-    if len(files) != 2:
-        raise UsageError(f"expected a model and a query, got {len(files)} file(s)", hint="verifier verify MODEL.onnx QUERY.vnnlib")
-    if ".vnnlib" in files[0].suffixes and ".onnx" in files[1].suffixes:
-        raise UsageError("the model comes before the query", hint=f"verifier verify {files[1]} {files[0]}")
-    return files[0], files[1]
-
-
-def _networks(networks: tuple[str, ...]) -> Path | dict[str, Path]:
-    found: dict[str, Path] = {}
-    for text in networks:
-        named = _NAMED.fullmatch(text)
-        if named is None and len(networks) == 1:
-            return Path(text)
-        if named is None:
-            raise UsageError(f"several networks, but {text!r} has no name", hint="write --network NAME=MODEL.onnx for each")
-        if named.group(1) in found:
-            raise UsageError(f"two models are given for the network {named.group(1)}")
-        found[named.group(1)] = Path(named.group(2))
-    return found
-
-
-def _settings(path: Path | None, options: dict[str, Any]) -> Settings:
-    from verifier.config import Settings
-
-    settings = Settings() if path is None else Settings.from_file(path)
-    return settings.with_options({name: value for name, value in options.items() if value is not None})
-
-
-def _check_writable(path: Path | None) -> None:
-    """Before the run rather than after it."""
-    from verifier.report.formats import check_writable
-
-    if path is not None:
-        check_writable(path)
 
 
 Decide = Callable[["Settings", "Listener | None", Callable[[], bool]], "Verdict"]

@@ -12,7 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from verifier.verdict import Counterexample, Verdict
+from verifier.verdict import Counterexample, Provenance, Statistics, Verdict
 
 SCHEMA_VERSION = 1
 
@@ -24,7 +24,6 @@ def schema() -> dict[str, Any]:
 
 
 def document(verdict: Verdict) -> dict[str, Any]:
-    run, cost = verdict.provenance, verdict.statistics
     return {
         "schema_version": SCHEMA_VERSION,
         "verdict": verdict.status.value,
@@ -32,9 +31,8 @@ def document(verdict: Verdict) -> dict[str, Any]:
         "reason": verdict.reason.value,
         "reason_help": verdict.reason.help,
         "lower_bound": number(verdict.lower_bound),
-        "query": {"path": run.query.path, "sha256": run.query.sha256, "language": run.language, "part": run.query.name},
-        "networks": [{"path": n.path, "sha256": n.sha256, "name": n.name} for n in run.networks],
-        "counterexample": None if verdict.counterexample is None else _counterexample(verdict.counterexample),
+        **subject(verdict.provenance),
+        "counterexample": None if verdict.counterexample is None else counterexample(verdict.counterexample),
         "certificate": verdict.certificate,
         "disjuncts": [
             {
@@ -45,24 +43,43 @@ def document(verdict: Verdict) -> dict[str, Any]:
             }
             for d in verdict.disjuncts
         ],
-        "statistics": {
-            "total_seconds": cost.total_seconds,
-            "seconds": dict(cost.seconds),
-            "subproblems": cost.subproblems,
-            "unstable": list(cost.unstable),
-            "peak_memory_mb": cost.peak_memory_mb,
-            "threads": cost.threads,
-            "trace": [{"seconds": p.seconds, "lower_bound": number(p.lower_bound), "open": p.open, "nodes": p.nodes} for p in cost.trace],
-        },
-        "numerics": {"device": run.device, "dtype": run.dtype, "semantics": run.semantics, "seed": run.seed},
-        "versions": dict(run.versions),
-        "configuration": {option: {"value": value, "origin": origin} for option, (value, origin) in run.settings.items()},
+        "statistics": statistics(verdict.statistics),
+        **circumstances(verdict.provenance),
         "warnings": list(verdict.warnings),
         "explanation": list(verdict.explanation),
     }
 
 
-def _counterexample(found: Counterexample) -> dict[str, Any]:
+def subject(run: Provenance) -> dict[str, Any]:
+    """What the answer is about."""
+    return {
+        "query": {"path": run.query.path, "sha256": run.query.sha256, "language": run.language, "part": run.query.name},
+        "networks": [{"path": n.path, "sha256": n.sha256, "name": n.name} for n in run.networks],
+    }
+
+
+def circumstances(run: Provenance) -> dict[str, Any]:
+    """What it was found with."""
+    return {
+        "numerics": {"device": run.device, "dtype": run.dtype, "semantics": run.semantics, "seed": run.seed},
+        "versions": dict(run.versions),
+        "configuration": {option: {"value": value, "origin": origin} for option, (value, origin) in run.settings.items()},
+    }
+
+
+def statistics(cost: Statistics) -> dict[str, Any]:
+    return {
+        "total_seconds": cost.total_seconds,
+        "seconds": dict(cost.seconds),
+        "subproblems": cost.subproblems,
+        "unstable": list(cost.unstable),
+        "peak_memory_mb": cost.peak_memory_mb,
+        "threads": cost.threads,
+        "trace": [{"seconds": p.seconds, "lower_bound": number(p.lower_bound), "open": p.open, "nodes": p.nodes} for p in cost.trace],
+    }
+
+
+def counterexample(found: Counterexample) -> dict[str, Any]:
     return {
         "inputs": list(found.inputs),
         "outputs": list(found.outputs),

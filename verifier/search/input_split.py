@@ -27,7 +27,7 @@ from verifier.search.branching.lookahead import best_split
 from verifier.search.branching.scores import neuron_scores, split_points
 from verifier.search.clipping import clip
 from verifier.search.conjunction import refuted_together
-from verifier.search.frontier import Frontier
+from verifier.search.frontier import Frontier, WorstFirst
 from verifier.search.outcome import Context, Outcome, Progress
 from verifier.search.query import Query
 
@@ -37,6 +37,8 @@ _FEW = 6
 """Unstable neurons of a box from which on they are split instead of its inputs: all their phases are few linear pieces."""
 _MOST_CUTS = 8
 """Planes of split neurons that a box keeps; forgetting one is sound."""
+_NUMBERS = 50_000_000
+"""Numbers that boxes may hold which wait with the worst first."""
 _POLISHED = 8
 """Points of a batch from which a few steps of gradient descent are tried."""
 
@@ -84,11 +86,11 @@ class Search:
         heads = make_heads(neurons, arrays, moved)
         return Search(query.graph, neurons, heads, arrays, fast, moved, query.targets, query.lower, query.upper, context, look_ahead)
 
-    def run(self, roots: Boxes, batch_size: int, attack: AttackRounds) -> Outcome:
-        """Close every box of `roots` or find a counterexample."""
+    def run(self, roots: Boxes, batch_size: int, attack: AttackRounds, worst_first: bool = False) -> Outcome:
+        """Close every box of `roots` or find a counterexample. worst_first: open boxes improve the bound of the outcome all the time."""
         progress = Progress(self.context, float(len(roots)))
-        batch, stuck = self.bound(roots), 0
-        frontier: Frontier[Boxes] | None = None
+        batch, stuck, stuck_bound = self.bound(roots), 0, np.inf
+        frontier: Frontier[Boxes] | WorstFirst[Boxes] | None = None
         while True:
             progress.iteration += 1
             progress.nodes += len(batch.boxes)
@@ -101,7 +103,11 @@ class Search:
             waiting = self._candidates(self._clipped(batch, progress))
             divisible: np.ndarray = np.any(waiting.candidates >= 0, axis=1)
             stuck += int(np.sum(~divisible))
-            frontier = frontier or Frontier(waiting.select(slice(0, 0)))
+            # The least of NaN and a number is NaN: nothing is known then.
+            stuck_bound = float(np.min(waiting.bound[~divisible], initial=stuck_bound))
+            if frontier is None:
+                none = waiting.select(slice(0, 0))
+                frontier = WorstFirst(none, _NUMBERS // (2 * self.neurons.total + 1)) if worst_first else Frontier(none)
             frontier.push(waiting.select(divisible))
             progress.batch(
                 frontier.count,
@@ -109,9 +115,10 @@ class Search:
                 frontier.worst_bound(),
             )
             if frontier.count == 0:
-                return Outcome(stuck == 0, None, progress.nodes, 0.0, progress.share, exhausted=stuck > 0)
+                return Outcome(stuck == 0, None, progress.nodes, 0.0, progress.share, exhausted=stuck > 0, open_bound=stuck_bound)
             if self.context.out_of_time():
-                return Outcome(False, None, progress.nodes, frontier.worst_bound(), progress.share)
+                worst = frontier.worst_bound()
+                return Outcome(False, None, progress.nodes, worst, progress.share, open_bound=float(np.minimum(worst, stuck_bound)))
             batch = self._halved(frontier.pop(max(1, batch_size // (2 * self.look_ahead))))
 
     def bound(self, boxes: Boxes) -> Batch:

@@ -33,7 +33,10 @@ class Context:
 
 class Outcome(NamedTuple):
     """proved: every subproblem of every disjunct was closed. witness: a confirmed counterexample. Neither: out of time.
-    undefined: what cannot be bounded at all, in words."""
+
+    lower_bound: for people. undefined: what cannot be bounded at all, in words. open_bound: a rigorous one: at every counterexample, as
+    far as no closed subproblem excludes it, the largest row of its disjunct is at least this; -inf where none is known.
+    """
 
     proved: bool
     witness: Witness | None
@@ -42,6 +45,7 @@ class Outcome(NamedTuple):
     proved_share: float
     exhausted: bool = False
     undefined: str = ""
+    open_bound: float = -np.inf
 
 
 @dataclass(eq=False)

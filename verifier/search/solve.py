@@ -9,7 +9,7 @@ import numpy as np
 from verifier.arrays import Arrays, cuda_devices, numpy_arrays, to_numpy, torch_arrays
 from verifier.bounds.ascent import Parameters, Schedule, initial_parameters
 from verifier.bounds.batch import Neurons
-from verifier.bounds.intermediate import Undefined, root_bounds, unstable
+from verifier.bounds.intermediate import RootBounds, Undefined, root_bounds, unstable
 from verifier.bounds.reduction import Reduction, reduce_graph
 from verifier.config import Settings
 from verifier.errors import InternalError
@@ -30,7 +30,7 @@ _LOOK_AHEAD_INPUTS = 6
 """Inputs of a box whose halves are bounded before one is chosen. On ACAS Xu 4_9 prop_1: 1,100 boxes instead of over 20,000."""
 
 
-_ROW_ITERATIONS = 20
+ROW_ITERATIONS = 20
 """Steps of ascent for the rows of unstable neurons at the root, at most: there are thousands of them."""
 
 
@@ -51,9 +51,13 @@ class Solved:
     unstable: tuple[int, ...]
 
 
-def solve(query: Query, settings: Settings, context: Context) -> Solved:
+def solve(query: Query, settings: Settings, context: Context, worst_first: bool = False, known: RootBounds | None = None) -> Solved:
+    """worst_first: where inputs are split, an outcome that is not decided has an `open_bound` as good as the time allows.
+
+    known: optimised bounds over a box that contains those of the query, used in place of bounds of its own.
+    """
     plan = make_plan(query.graph, query.lower, query.upper, settings.search.batch, settings.search.device, cuda_devices)
-    exact, fast = _arrays(plan)
+    exact, fast = arrays_of(plan)
     if plan.backend == "torch":  # it has threads of its own, and neither they nor a CUDA context survive a fork
         context = replace(context, workers=Workers(1))
     for arrays in (exact, fast):  # before the first fork, so that children find the constants moved
@@ -64,26 +68,34 @@ def solve(query: Query, settings: Settings, context: Context) -> Solved:
         return Solved(Outcome(False, witness, 0, -np.inf, 0.0), plan, ())
     try:
         if plan.method == "input split":
-            return _by_inputs(query, exact, fast, plan, context, attack)
-        return _by_neurons(query, exact, fast, plan, settings, context, attack)
+            return _by_inputs(query, exact, fast, plan, context, attack, worst_first, known)
+        return _by_neurons(query, exact, fast, plan, settings, context, attack, known)
     except Late:
         return Solved(_LATE, plan, ())
     except Undefined as what:
         return Solved(_LATE._replace(exhausted=True, undefined=str(what)), plan, ())
 
 
-def _arrays(plan: Plan) -> tuple[Arrays, Arrays]:
+def arrays_of(plan: Plan) -> tuple[Arrays, Arrays]:
     """(float64 for acceptance, float32 for proposals)."""
     if plan.backend == "numpy":
         return numpy_arrays(), numpy_arrays(single=True)
     return torch_arrays(plan.device, single=False), torch_arrays(plan.device, single=True)
 
 
-def _by_inputs(query: Query, exact: Arrays, fast: Arrays, plan: Plan, context: Context, attack: AttackRounds) -> Solved:
+def _by_inputs(
+    query: Query,
+    exact: Arrays,
+    fast: Arrays,
+    plan: Plan,
+    context: Context,
+    attack: AttackRounds,
+    worst_first: bool,
+    known: RootBounds | None,
+) -> Solved:
     """One search over the boxes of all disjuncts; they start from the bounds over the smallest box around all of them."""
-    root = root_bounds(
-        query.graph, exact, query.lower.min(axis=0), query.upper.max(axis=0), Schedule(0), context.out_of_time, fast, context.workers
-    )
+    lower, upper = query.lower.min(axis=0), query.upper.max(axis=0)
+    root = known or root_bounds(query.graph, exact, lower, upper, Schedule(0), context.out_of_time, fast, context.workers)
     neurons, count = Neurons(query.graph), len(query.lower)
     below, above = (
         np.repeat(
@@ -107,11 +119,18 @@ def _by_inputs(query: Query, exact: Arrays, fast: Arrays, plan: Plan, context: C
     if neurons.total and not (np.isfinite(below) & np.isfinite(above)).all():
         return Solved(Outcome(False, None, 0, -np.inf, 0.0, exhausted=True), plan, loose)
     search = input_split.Search.of(query, exact, fast, root.weights, context, _LOOK_AHEAD_INPUTS)
-    return Solved(search.run(boxes, plan.batch, attack), plan, loose)
+    return Solved(search.run(boxes, plan.batch, attack, worst_first), plan, loose)
 
 
 def _by_neurons(
-    query: Query, exact: Arrays, fast: Arrays, plan: Plan, settings: Settings, context: Context, attack: AttackRounds
+    query: Query,
+    exact: Arrays,
+    fast: Arrays,
+    plan: Plan,
+    settings: Settings,
+    context: Context,
+    attack: AttackRounds,
+    known: RootBounds | None,
 ) -> Solved:
     """One tree for each box, one after another; the time left is shared out among the trees that are left."""
     groups = query.boxes()
@@ -120,7 +139,7 @@ def _by_neurons(
         now = context.clock()
         share = replace(context, deadline=now + (context.deadline - now) / (len(groups) - len(results)))
         try:
-            results.append(_one_tree(query, group, exact, fast, plan, settings, share, attack))
+            results.append(_one_tree(query, group, exact, fast, plan, settings, share, attack, known))
         except Late:
             results.append((_LATE, ()))
         if results[-1][0].witness is not None or context.out_of_time():
@@ -139,7 +158,15 @@ def _by_neurons(
 
 
 def _one_tree(
-    query: Query, group: np.ndarray, exact: Arrays, fast: Arrays, plan: Plan, settings: Settings, context: Context, attack: AttackRounds
+    query: Query,
+    group: np.ndarray,
+    exact: Arrays,
+    fast: Arrays,
+    plan: Plan,
+    settings: Settings,
+    context: Context,
+    attack: AttackRounds,
+    known: RootBounds | None,
 ) -> tuple[Outcome, tuple[int, ...]]:
     """(outcome, unstable neurons of every pre-activation at the root) for disjuncts `group` of one box.
 
@@ -149,10 +176,10 @@ def _one_tree(
     lower, upper = query.lower[group[0]], query.upper[group[0]]
     limit = context.clock() + 0.2 * (context.deadline - context.clock())
     optimised, candidates = settings.bounds.root_iterations, settings.search.candidates
-    root = root_bounds(query.graph, exact, lower, upper, Schedule(0), context.out_of_time, fast, context.workers)
+    root = known or root_bounds(query.graph, exact, lower, upper, Schedule(0), context.out_of_time, fast, context.workers)
     for schedule, tried in ((Schedule(0), 1), (Schedule(optimised), candidates)):
-        if schedule.iterations:
-            rows = Schedule(min(_ROW_ITERATIONS, optimised))
+        if schedule.iterations and known is None:
+            rows = Schedule(min(ROW_ITERATIONS, optimised))
             late = lambda: context.out_of_time() or context.clock() > limit  # noqa: E731
             root = root_bounds(query.graph, exact, lower, upper, rows, late, fast, context.workers, root)
         loose = tuple(int(to_numpy(unstable(query.graph, p, root.preactivations[p])).sum()) for p in query.graph.preactivations)

@@ -1,0 +1,74 @@
+"""Answers to questions that are more than one verdict, with what is needed to repeat them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Literal
+
+from verifier.errors import InternalError
+from verifier.verdict import Provenance, Statistics
+
+
+class Ending(Enum):
+    """Why a refinement ended; `help` says it in a sentence."""
+
+    help: str
+
+    def __new__(cls, value: str, help: str) -> Ending:
+        member = object.__new__(cls)
+        member._value_ = value
+        member.help = help
+        return member
+
+    PRECISE = "precise", "Everything is known to the precision asked for."
+    TIMEOUT = "timeout", "The time limit ran out; a longer --timeout narrows the rest."
+    INTERRUPTED = "interrupted", "The run was stopped; what is shown holds."
+    EXHAUSTED = "exhausted", "What is left lies within rounding error, or this method can split it no further."
+
+
+@dataclass(frozen=True)
+class Attained:
+    """An output's value at a point of the input set, as onnxruntime computes it; decimals that round-trip in the model's type.
+
+    literals: as in `Counterexample`; where it is "float32" the point may lie outside of the set by the rounding of its numbers.
+    """
+
+    value: str
+    inputs: tuple[str, ...]
+    literals: Literal["exact", "float32"] = "exact"
+
+
+@dataclass(frozen=True)
+class OutputInterval:
+    """What is known of one output over the input set.
+
+    lower, upper: no value outside of them, over the reals; infinite where nothing is known. least, greatest: the lowest and the
+    highest value found. Rounding in onnxruntime can put these outside of [lower, upper] by a little. precise: both gaps are within the
+    precision asked for.
+    """
+
+    output: int
+    name: str
+    lower: float
+    upper: float
+    least: Attained | None
+    greatest: Attained | None
+    precise: bool
+
+    def __post_init__(self) -> None:
+        if not self.lower <= self.upper:
+            raise InternalError(f"the bounds {self.lower!r} and {self.upper!r} of output {self.output} contradict each other")
+
+
+@dataclass(frozen=True)
+class RangeAnswer:
+    """The outputs of a network over the input set of a property. precision: gaps wanted, in widths of [lower, upper]."""
+
+    ending: Ending
+    precision: float
+    outputs: tuple[OutputInterval, ...]
+    provenance: Provenance
+    confirmed_by: str
+    statistics: Statistics = field(default_factory=Statistics)
+    warnings: tuple[str, ...] = ()
