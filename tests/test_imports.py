@@ -36,6 +36,7 @@ def loaded(code: str) -> set[str]:
                 "verify --help",
                 "inspect --help",
                 "range --help",
+                "radius --help",
                 "supports --help",
                 "supports --vnnlib-versions",
                 "completion bash",

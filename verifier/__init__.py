@@ -6,8 +6,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from verifier.answers import Attained, Ending, OutputInterval, RangeAnswer
-    from verifier.api import output_range, verify, verify_each
+    from verifier.answers import Attained, Ending, OutputInterval, Probe, RadiusAnswer, RangeAnswer
+    from verifier.api import output_range, radius, radius_each, verify, verify_each
     from verifier.config import Settings
     from verifier.errors import (
         ConfigurationError,
@@ -35,6 +35,10 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "output_range": "verifier.api",
+    "radius": "verifier.api",
+    "radius_each": "verifier.api",
+    "Probe": "verifier.answers",
+    "RadiusAnswer": "verifier.answers",
     "Attained": "verifier.answers",
     "Ending": "verifier.answers",
     "OutputInterval": "verifier.answers",
@@ -81,7 +85,9 @@ __all__ = [
     "Monotonicity",
     "OutputInterval",
     "OutputRange",
+    "Probe",
     "PropertyError",
+    "RadiusAnswer",
     "RangeAnswer",
     "Reason",
     "Robustness",
@@ -93,6 +99,8 @@ __all__ = [
     "Verdict",
     "VerifierError",
     "output_range",
+    "radius",
+    "radius_each",
     "verify",
     "verify_each",
 ]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
+from fractions import Fraction
 from typing import Literal
 
 from verifier.errors import InternalError
-from verifier.verdict import Provenance, Statistics
+from verifier.verdict import Counterexample, Provenance, Statistics, Status
 
 
 class Ending(Enum):
@@ -72,3 +73,37 @@ class RangeAnswer:
     confirmed_by: str
     statistics: Statistics = field(default_factory=Statistics)
     warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One radius that was tried."""
+
+    eps: Fraction
+    status: Status
+    seconds: float
+
+
+@dataclass(frozen=True)
+class RadiusAnswer:
+    """How far a property holds around one sample.
+
+    proved: the largest radius for which it was proved, and so for all smaller ones; None where it was for none, not even 0. violated: the
+    smallest for which a counterexample is known, which is within it; None: no larger radius was found to be violated. most: the
+    largest radius that was asked about. precision: part of the violated radius that the two may be apart.
+    """
+
+    ending: Ending
+    precision: float
+    most: Fraction
+    proved: Fraction | None
+    violated: Fraction | None
+    counterexample: Counterexample | None
+    probes: tuple[Probe, ...]
+    provenance: Provenance
+    statistics: Statistics = field(default_factory=Statistics)
+    warnings: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if (self.violated is None) != (self.counterexample is None):
+            raise InternalError("a violated radius and its counterexample belong together")

@@ -18,15 +18,16 @@ from verifier.errors import Location, UsageError
 from verifier.property.templates.assembly import FIRST, SECOND, Origin, declared
 from verifier.property.templates.kinds import BoundedChange, Equivalence, Fairness, Monotonicity, OutputRange, Robustness, SafeRegion
 from verifier.property.templates.reader import SUFFIXES, Query
-from verifier.property.templates.region import Region
+from verifier.property.templates.region import Number, Region, exact
 
 if TYPE_CHECKING:
     import onnx
     import torch
 
-    from verifier.answers import RangeAnswer
+    from verifier.answers import RadiusAnswer, RangeAnswer
     from verifier.graph.onnx_reader import Model
     from verifier.problem import Problem
+    from verifier.questions.radii import Loaded
     from verifier.questions.ranges import Progress
     from verifier.search.events import Listener
     from verifier.verdict import Verdict
@@ -145,6 +146,73 @@ def verify_each(
         yield decide(partial(opened.problem, query), settings, listener, stop)
 
 
+def radius(
+    model: Networks,
+    property: str | os.PathLike[str] | Claim,
+    precision: float = 0.05,
+    most: Number | None = None,
+    settings: Settings | None = None,
+    *,
+    timeout: float | None = None,
+    device: Literal["auto", "cpu", "cuda"] | None = None,
+    seed: int | None = None,
+    input_shape: Sequence[int] | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> RadiusAnswer:
+    """How far a property holds around a sample: its largest proved radius, and its smallest violated one.
+
+        answer = verifier.radius("net.onnx", Robustness(Ball(image, eps="1/255", domain=(0, 1)), label=3), timeout=60)
+        print(answer.proved, answer.violated, answer.counterexample)
+
+    Args:
+        property: a record whose region is a `Ball`, or a template (YAML) with one sample; eps is where the search begins.
+        precision: done when the two are apart by at most this part of the violated one. most: the largest radius of interest.
+        The other arguments are those of `verify`.
+
+    Returns:
+        Radii are exact (`Fraction`); a proof holds for all smaller ones, and the counterexample lies within `violated` of the sample.
+
+    Raises:
+        as `verify`; also PropertyError for a region that is no ball, or a ball with several eps.
+    """
+    from verifier.questions import radii
+
+    limit = None if most is None else exact(most)
+    return radii.radius(partial(_sampled, model, property, input_shape), _settings(settings, timeout, device, seed), precision, limit, stop)
+
+
+def radius_each(
+    template: str | os.PathLike[str],
+    model: Networks = None,
+    precision: float = 0.05,
+    most: Number | None = None,
+    settings: Settings | None = None,
+    *,
+    timeout: float | None = None,
+    device: Literal["auto", "cpu", "cuda"] | None = None,
+    seed: int | None = None,
+    input_shape: Sequence[int] | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> Iterator[RadiusAnswer]:
+    """`radius` for every sample of a template (YAML), one after another; `timeout` is for each."""
+    from verifier.questions import radii
+
+    settings, limit = _settings(settings, timeout, device, seed), None if most is None else exact(most)
+    opened, session = _Template(Path(template), model, input_shape), radii.Session()
+    for query in opened.queries:
+        yield radii.radius(partial(opened.sampled, query), settings, precision, limit, stop, session)
+
+
+def _sampled(networks: Networks, property: str | os.PathLike[str] | Claim, input_shape: Sequence[int] | None) -> Loaded:
+    if isinstance(property, Claim):
+        models, _ = _models_of_claim(networks, property, input_shape)
+        return models, Query(property, Origin())
+    if Path(property).suffix not in SUFFIXES:
+        raise UsageError("a radius is asked for of a template or a record", location=Location(str(property)))
+    template = _Template(Path(property), networks, input_shape)
+    return template.sampled(template.only("radius_each"))
+
+
 def _loader(model: Networks, property: str | os.PathLike[str] | Claim, input_shape: Sequence[int] | None) -> Callable[[], Problem]:
     """Reads the problem of a property, of a template with one query too."""
     if isinstance(property, Claim):
@@ -153,10 +221,7 @@ def _loader(model: Networks, property: str | os.PathLike[str] | Claim, input_sha
     if path.suffix not in SUFFIXES:
         return partial(_problem_of_file, model, path, input_shape)
     template = _Template(path, model, input_shape)
-    if len(template.queries) != 1:
-        message = f"the template has {len(template.queries)} queries"
-        raise UsageError(message, location=Location(str(path)), hint="verify_each gives the verdict of each")
-    return partial(template.problem, template.queries[0])
+    return partial(template.problem, template.only("verify_each"))
 
 
 class _Template:
@@ -167,6 +232,7 @@ class _Template:
         from verifier.property.templates import reader
 
         template = reader.read(path)
+        self.path = path
         self.queries = template.queries
         shape = input_shape if input_shape is not None else _shape(template.queries[0].claim.region.example)
         models, self.notes = _models(networks, shape, template.names)
@@ -177,15 +243,29 @@ class _Template:
 
         return _noted(of_query(self.models, query), self.notes)
 
+    def sampled(self, query: Query) -> Loaded:
+        return self.models, query
 
-def _problem(networks: Networks, claim: Claim, input_shape: Sequence[int] | None) -> Problem:
-    from verifier.problem import interfaces, of_models
+    def only(self, each: str) -> Query:
+        """Its only query. each: the function for several."""
+        if len(self.queries) != 1:
+            message = f"the template has {len(self.queries)} queries"
+            raise UsageError(message, location=Location(str(self.path)), hint=f"{each} gives the answer of each")
+        return self.queries[0]
 
+
+def _models_of_claim(networks: Networks, claim: Claim, input_shape: Sequence[int] | None) -> tuple[list[Model], list[str]]:
     names = (FIRST, SECOND) if isinstance(claim, Equivalence) else (FIRST,)
     found, notes = _models(networks, input_shape if input_shape is not None else _shape(claim.region.example), names)
     if found is None or len(found) != len(names):
         raise UsageError(f"{0 if found is None else len(found)} network(s) for {type(claim).__name__}", code="V003", hint=_COUNTS)
-    models = list(found.values())
+    return list(found.values()), notes
+
+
+def _problem(networks: Networks, claim: Claim, input_shape: Sequence[int] | None) -> Problem:
+    from verifier.problem import interfaces, of_models
+
+    models, notes = _models_of_claim(networks, claim, input_shape)
     prop = Query(claim, Origin()).build(interfaces(models))
     from verifier.property.writer import vnnlib2
 

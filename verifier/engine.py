@@ -216,7 +216,7 @@ def _verdict(
     witness: Witness | None = None,
     explanation: tuple[str, ...] = (),
 ) -> Verdict:
-    counterexample = None if witness is None else _counterexample(problem, witness)
+    counterexample = None if witness is None else counterexample_of(problem, witness)
     method = "" if solved is None else solved.plan.method
     disjuncts = tuple(
         DisjunctResult(
@@ -253,7 +253,7 @@ def _verdict(
     )
 
 
-def _counterexample(problem: Problem, witness: Witness) -> Counterexample:
+def counterexample_of(problem: Problem, witness: Witness) -> Counterexample:
     outputs, inputs, constant, _ = problem.prop.disjuncts[witness.disjunct].coefficients()
     values = outputs @ witness.y.astype(float) + inputs @ witness.x.astype(float) + constant
     margin = float(-values.max()) if len(values) else float("inf")

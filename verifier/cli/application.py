@@ -16,6 +16,7 @@ from verifier.errors import VerifierError
 COMMANDS = {
     "verify": "Decide whether a network has a property.",
     "range": "Bound outputs over the input set of a query.",
+    "radius": "Bisect how far a property holds around samples.",
     "inspect": "Show the operators, shapes and layers of a network.",
     "report": "Make reports from results.",
     "bench": "Run suites of queries, and compare runs.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
+from fractions import Fraction
 from importlib.resources import files
 from math import inf, isfinite
 from typing import Any
@@ -76,11 +77,15 @@ def _line(row: tuple[str, ...], widths: Sequence[int]) -> str:
     return f"{name:<{widths[0]}}  {low}  {high}    {least}  {greatest}    {share}"
 
 
-def shown(value: float | str, up: bool) -> str:
+def shown(value: float | str | Fraction, up: bool) -> str:
     """A few digits, rounded up or down."""
-    if not isfinite(float(value)):
+    context = Context(prec=_DIGITS, rounding=ROUND_CEILING if up else ROUND_FLOOR)
+    if isinstance(value, Fraction):
+        rounded = context.divide(Decimal(value.numerator), Decimal(value.denominator))
+    elif isfinite(float(value)):
+        rounded = context.create_decimal(Decimal(value))
+    else:
         return f"{float(value):g}"
-    rounded = Context(prec=_DIGITS, rounding=ROUND_CEILING if up else ROUND_FLOOR).create_decimal(Decimal(value))
     plain = rounded.is_zero() or -5 <= rounded.adjusted() <= 9
     return f"{rounded:f}" if plain else f"{rounded:e}"
 
