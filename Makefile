@@ -5,8 +5,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 WORKERS ?= 2
+BENCHMARKS ?= ../shared/benchmarks
+INSTANCES ?= 3
+LIMIT ?= 60
 
-.PHONY: setup demo test lint clean
+.PHONY: setup demo test lint bench bench-peers clean
 
 setup: $(STAMP)
 
@@ -37,5 +40,14 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# What parts of the verifier cost. One thread, so that figures can be compared.
+bench: setup
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -q benchmarks -o python_files='bench_*.py' \
+	    --benchmark-columns=min,median,rounds --benchmark-sort=name
+
+# This verifier and others on INSTANCES instances of every category of BENCHMARKS (specs/ where that is missing), LIMIT seconds each.
+bench-peers: setup
+	$(BIN)/python -m benchmarks.peers --benchmarks '$(BENCHMARKS)' --instances $(INSTANCES) --limit $(LIMIT)
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .peers $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
