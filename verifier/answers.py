@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 from fractions import Fraction
+from math import inf, isfinite
 from typing import Literal
 
 from verifier.errors import InternalError
@@ -45,7 +46,7 @@ class OutputInterval:
     """What is known of one output over the input set.
 
     lower, upper: no value outside of them, over the reals; infinite where nothing is known. least, greatest: the lowest and the
-    highest value found. Rounding in onnxruntime can put these outside of [lower, upper] by a little. precise: both gaps are within the
+    highest value found. Rounding in onnxruntime can put these outside of [lower, upper] by a little. precise: `gap` is within the
     precision asked for.
     """
 
@@ -60,6 +61,24 @@ class OutputInterval:
     def __post_init__(self) -> None:
         if not self.lower <= self.upper:
             raise InternalError(f"the bounds {self.lower!r} and {self.upper!r} of output {self.output} contradict each other")
+
+
+    @property
+    def gap(self) -> float:
+        """The larger gap between proved and attained ends, in widths of the proved interval, 0 to 1; infinite where an end is missing."""
+        if self.least is None or self.greatest is None:
+            return inf
+        sides = (-self.lower, -float(self.least.value)), (self.upper, float(self.greatest.value))
+        return max(gap(bound, attained, self.upper - self.lower) for bound, attained in sides)
+
+
+def gap(bound: float, attained: float, width: float) -> float:
+    """How far an attained value is below its bound, in widths of the interval. What onnxruntime cannot resolve does not count: a few
+    units of float32's last place, and what is less than its smallest normal number."""
+    if not (isfinite(width) and isfinite(attained)):
+        return inf
+    excess = bound - attained - 2.0**-21 * max(abs(bound), abs(attained)) - 2.0**-126
+    return min(1.0, excess / width) if excess > 0 else 0.0
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 import jsonschema
@@ -34,6 +35,34 @@ def test_table() -> None:
         "Y_0     -1.00001      2.00001    -0.999999  1.9    3.33 %",
         "Y_12        -inf  1.00000e-12            -    -         -",
     ]
+
+
+def test_narrow_ranges_show_more_digits_and_constants_their_value() -> None:
+    least, greatest = Attained("1.0597751", ("0",)), Attained("1.0597763", ("1",))
+    narrow = OutputInterval(0, "Y_0", 1.05977501, 1.05977639, least, greatest, True)
+    constant = OutputInterval(1, "Y_1", 0.30000001, 0.30000001, Attained("0.3", ("0",)), Attained("0.3", ("0",)), True)
+    lines = [line.split() for line in ranges.table(replace(ANSWER, outputs=(narrow, constant))).splitlines()[1:]]
+    assert lines == [
+        ["Y_0", "1.05977501", "1.05977639", "1.0597751", "1.0597763", "0.00", "%"],
+        ["Y_1", "0.300000", "0.300001", "0.3", "0.3", "0.00", "%"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("interval", "gap"),
+    [
+        ((0.0, 10.0, "1", "9.5"), 0.1),
+        ((0.0, 10.0, "-1", "12"), 0.0),
+        ((1.0, 1.0, "1.0000001", "1.0000001"), 0.0),
+        ((-5e-315, 5e-315, "0.0", "0.0"), 0.0),
+        ((0.0, float("inf"), "1", "2"), float("inf")),
+    ],
+)
+def test_gaps(interval: tuple[float, float, str, str], gap: float) -> None:
+    """What float32 cannot resolve is no gap."""
+    lower, upper, least, greatest = interval
+    found = OutputInterval(0, "Y_0", lower, upper, Attained(least, ("0",)), Attained(greatest, ("0",)), False)
+    assert found.gap == pytest.approx(gap, rel=1e-5)
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))

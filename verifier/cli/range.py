@@ -87,14 +87,12 @@ def _print(answer: RangeAnswer, part: str, quiet: bool) -> None:
 @contextmanager
 def _shown(quiet: bool) -> Iterator[Callable[[Sequence[OutputInterval], float], None] | None]:
     """A live line on a terminal."""
-    from verifier.report.ranges import gap
-
     if quiet or not sys.stderr.isatty():
         yield None
         return
 
     def show(intervals: Sequence[OutputInterval], seconds: float) -> None:
-        done, widest = sum(i.precise for i in intervals), max(map(gap, intervals))
+        done, widest = sum(i.precise for i in intervals), max(i.gap for i in intervals)
         sys.stderr.write(f"\r\x1b[K{seconds:8.1f}s  {done} of {len(intervals)} outputs done, widest gap {100 * widest:.2f} %")
         sys.stderr.flush()
 

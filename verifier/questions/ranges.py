@@ -15,12 +15,12 @@ from importlib.metadata import version
 
 import numpy as np
 
-from verifier.answers import Attained, Ending, OutputInterval, RangeAnswer
+from verifier.answers import Attained, Ending, OutputInterval, RangeAnswer, gap
 from verifier.arrays import Arrays, cuda_devices
 from verifier.attack import gradient
 from verifier.attack.witness import Gate, Witness
 from verifier.bounds.ascent import Schedule
-from verifier.bounds.intermediate import RootBounds, output_bounds, root_bounds
+from verifier.bounds.intermediate import RootBounds, Undefined, output_bounds, root_bounds
 from verifier.bounds.targets import Targets
 from verifier.config import Settings
 from verifier.engine import Run, peak_memory_mb, provenance, running
@@ -177,7 +177,7 @@ class _Refinement:
                 rows = Schedule(min(ROW_ITERATIONS, iterations))
                 root = root_bounds(graph, exact, lower, upper, rows, late, fast, run.workers, root)
             low, high = output_bounds(graph, exact, lower, upper, root, Schedule(iterations), run.late, fast, run.workers)
-        except Late:
+        except (Late, Undefined):
             return
         if len(self.sets) == 1 or plan.method == "input split":
             self.root = root
@@ -273,8 +273,7 @@ class _Refinement:
         return next(s for s in self.sides if s.output == side.output and s.sign != side.sign)
 
     def _precise(self, side: _Side) -> bool:
-        width = side.bound + self._other(side).bound
-        return bool(np.isfinite(width)) and side.bound - side.attained <= self.precision * width
+        return gap(side.bound, side.attained, side.bound + self._other(side).bound) <= self.precision
 
     # -- the answer --
 

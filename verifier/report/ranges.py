@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from fractions import Fraction
 from importlib.resources import files
-from math import inf, isfinite
+from math import ceil, isfinite, log10
 from typing import Any
 
 from verifier.answers import Attained, OutputInterval, RangeAnswer
@@ -16,6 +16,7 @@ from verifier.report.text import count
 
 SCHEMA_VERSION = 1
 _DIGITS = 6
+_MOST_DIGITS = 10
 
 
 def schema() -> dict[str, Any]:
@@ -61,9 +62,12 @@ def table(answer: RangeAnswer) -> str:
     """A line an output. Proved bounds are rounded away from each other, attained ones towards each other."""
     rows = [("output", "proved", "", "attained", "", "gap")]
     for o in answer.outputs:
-        least = "-" if o.least is None else shown(o.least.value, up=True)
-        greatest = "-" if o.greatest is None else shown(o.greatest.value, up=False)
-        rows.append((o.name, shown(o.lower, up=False), shown(o.upper, up=True), least, greatest, _percent(gap(o))))
+        digits = _digits(o)
+        least = "-" if o.least is None else shown(o.least.value, True, digits)
+        greatest = "-" if o.greatest is None else shown(o.greatest.value, False, digits)
+        if o.least is not None and o.greatest is not None and float(least) > float(greatest):  # nearly one value
+            least, greatest = o.least.value, o.greatest.value
+        rows.append((o.name, shown(o.lower, False, digits), shown(o.upper, True, digits), least, greatest, _percent(o.gap)))
     widths = [max(len(row[i]) for row in rows) for i in range(6)]
     return "\n".join(_line(row, widths) for row in rows)
 
@@ -77,9 +81,17 @@ def _line(row: tuple[str, ...], widths: Sequence[int]) -> str:
     return f"{name:<{widths[0]}}  {low}  {high}    {least}  {greatest}    {share}"
 
 
-def shown(value: float | str | Fraction, up: bool) -> str:
+def _digits(interval: OutputInterval) -> int:
+    """So many that the width of the interval can be seen."""
+    width, largest = interval.upper - interval.lower, max(abs(interval.lower), abs(interval.upper))
+    if not (isfinite(width) and 0 < width < largest):
+        return _DIGITS
+    return min(_MOST_DIGITS, max(_DIGITS, 3 + ceil(log10(largest) - log10(width))))
+
+
+def shown(value: float | str | Fraction, up: bool, digits: int = _DIGITS) -> str:
     """A few digits, rounded up or down."""
-    context = Context(prec=_DIGITS, rounding=ROUND_CEILING if up else ROUND_FLOOR)
+    context = Context(prec=digits, rounding=ROUND_CEILING if up else ROUND_FLOOR)
     if isinstance(value, Fraction):
         rounded = context.divide(Decimal(value.numerator), Decimal(value.denominator))
     elif isfinite(float(value)):
@@ -88,15 +100,6 @@ def shown(value: float | str | Fraction, up: bool) -> str:
         return f"{float(value):g}"
     plain = rounded.is_zero() or -5 <= rounded.adjusted() <= 9
     return f"{rounded:f}" if plain else f"{rounded:e}"
-
-
-def gap(interval: OutputInterval) -> float:
-    """The larger gap between proved and attained, in widths of the proved interval; 0 to 1, infinite where a part is missing."""
-    width = interval.upper - interval.lower
-    if interval.least is None or interval.greatest is None or not isfinite(width):
-        return inf
-    larger = max(float(interval.least.value) - interval.lower, interval.upper - float(interval.greatest.value))
-    return max(0.0, larger / width) if width > 0 else 0.0
 
 
 def _percent(share: float) -> str:
