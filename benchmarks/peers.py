@@ -130,7 +130,11 @@ def run(tool: Tool, arguments: Sequence[str], limit: float) -> Result:
     """One process and what it starts; all of them are ended when it is over."""
     with tempfile.TemporaryFile() as output, tempfile.TemporaryDirectory() as folder:
         start = time.monotonic()
-        process = subprocess.Popen(arguments, stdout=output, stderr=subprocess.STDOUT, start_new_session=True, cwd=folder)
+        # A search path of this verifier's could shadow the modules of a peer.
+        environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH" or not tool.package}
+        process = subprocess.Popen(
+            arguments, stdout=output, stderr=subprocess.STDOUT, start_new_session=True, cwd=folder, env=environment
+        )
         killer = threading.Timer(limit + GRACE, os.killpg, (process.pid, signal.SIGKILL))
         killer.start()
         _, _, usage = os.wait4(process.pid, 0)

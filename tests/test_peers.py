@@ -58,6 +58,13 @@ def test_what_a_tool_says(code: str, verdict: str) -> None:
     assert peers.run(Tool("t", "t", "", r"Result: (\w+)"), script(code), 5.0).verdict == verdict
 
 
+def test_a_peer_does_not_see_the_search_path_of_this_verifier(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", "/somewhere")
+    code = "import os; print('Result: ' + ('sat' if 'PYTHONPATH' in os.environ else 'unsat'))"
+    for package, verdict in (("p", "unsat"), ("", "sat")):
+        assert peers.run(Tool("t", package, "", r"Result: (\w+)"), script(code), 5.0).verdict == verdict
+
+
 def alive(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
