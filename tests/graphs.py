@@ -30,6 +30,7 @@ from verifier.operators import affine, exponential, gated, periodic, piecewise_l
 from verifier.operators.base import Elementwise, Input, Lines, Operator
 from verifier.operators.power import Power
 from verifier.operators.product import Product
+from verifier.operators.sparse import Sparse
 from verifier.operators.square import Square
 from verifier.parallel import Workers
 from verifier.search import solve
@@ -102,11 +103,10 @@ class Builder:
         return self.nodes[node].shape
 
     def linear(self, node: int, weight: np.ndarray, bias: np.ndarray | None = None) -> int:
-        weight = np.asarray(weight, dtype=float)
+        weight, bias = np.asarray(weight, dtype=float), None if bias is None else np.asarray(bias, dtype=float)
+        few = np.mean(weight != 0) < 0.5
         return self.add(
-            affine.Linear(weight, None if bias is None else np.asarray(bias, dtype=float)),
-            (node,),
-            (*self.shape(node)[:-1], weight.shape[1]),
+            Sparse.of(weight, bias) if few else affine.Linear(weight, bias), (node,), (*self.shape(node)[:-1], weight.shape[1])
         )
 
     def apply(self, operator: Elementwise, node: int) -> int:
@@ -220,7 +220,10 @@ def _random_step(b: Builder, rng: np.random.Generator, node: int, pool: list[int
 
 def _linear(b: Builder, rng: np.random.Generator, node: int, size: int) -> int:
     n = b.shape(node)[-1]
-    return b.linear(node, rng.normal(size=(n, size)) / np.sqrt(n), rng.normal(size=size) * 0.5 if rng.random() < 0.7 else None)
+    weight = rng.normal(size=(n, size)) / np.sqrt(n)
+    if n * size % 4 == 0:  # few entries in every row and column
+        weight = 1.5 * weight * ((np.arange(n)[:, None] + np.arange(size)) % 3 == 0)
+    return b.linear(node, weight, rng.normal(size=size) * 0.5 if rng.random() < 0.7 else None)
 
 
 def _conv(b: Builder, rng: np.random.Generator, node: int) -> int:

@@ -12,6 +12,7 @@ from verifier.operators import affine, exponential, gated, periodic, piecewise_l
 from verifier.operators.base import OPERATORS, Affine, Elementwise, Nonlinear
 from verifier.operators.power import Power
 from verifier.operators.product import Product
+from verifier.operators.sparse import Sparse
 from verifier.operators.square import Square
 
 RNG = np.random.default_rng(20240901)
@@ -26,6 +27,9 @@ AFFINE: list[tuple[Affine, list[tuple[int, ...]], tuple[int, ...]]] = [
     (affine.Constant(normal(2, 3)), [], (2, 3)),
     (affine.Linear(normal(4, 3), normal(3)), [(4,)], (3,)),
     (affine.Linear(normal(4, 3)), [(2, 5, 4)], (2, 5, 3)),
+    (Sparse.of(normal(5, 4) * (RNG.random((5, 4)) < 0.4), normal(4)), [(5,)], (4,)),
+    (Sparse.of(normal(4, 3) * np.array([[1, 0, 0], [0, 0, 1], [0, 0, 0], [1, 0, 0]]), None), [(2, 5, 4)], (2, 5, 3)),
+    (Sparse.of(np.zeros((2, 3)), normal(3)), [(2,)], (3,)),
     (affine.Conv(normal(4, 3, 2, 3), normal(4), (1, 3, 6, 7), (1, 4, 4, 3), (2, 2), (2, 0, 1, 1), (2, 1), 1), [(1, 3, 6, 7)], (1, 4, 4, 3)),
     (affine.Conv(normal(4, 2, 3, 3), None, (2, 4, 5, 5), (2, 4, 5, 5), (1, 1), (1, 1, 1, 1), (1, 1), 2), [(2, 4, 5, 5)], (2, 4, 5, 5)),
     (affine.Scale(normal(1, 3), normal(1, 3), np.abs(normal(1, 3)) + 5, 3), [(2, 3)], (2, 3)),

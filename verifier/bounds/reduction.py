@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 
 import numpy as np
 
@@ -20,12 +21,13 @@ from verifier.bounds.intermediate import unstable
 from verifier.graph.ir import Graph, Node
 from verifier.operators.affine import Add, Constant, Conv, Linear, Take
 from verifier.operators.base import Affine, Elementwise, Input, Nonlinear
+from verifier.operators.sparse import Sparse
 from verifier.parallel import Late, Workers
 
 _LARGEST = 12_000_000
 """Weights of a reduced graph, at most."""
-_CONVOLUTION = 12.0
-"""Time of a multiplication in an unfolded convolution against one in a dense product, measured on a CPU."""
+_COST: Mapping[type, float] = MappingProxyType({Conv: 12.0, Sparse: 64.0})
+"""Time of a multiplication in an unfolded convolution, or of a gathered entry, against one in a dense product, measured on a CPU."""
 _ELEMENT = 600.0
 """Time spent on an element of a nonlinear node in an iteration against two multiplications in dense products (one back,
 one forth), measured on a CPU."""
@@ -76,7 +78,7 @@ def row_cost(graph: Graph) -> float:
     """Time of one row through the graph, in multiplications of a dense product."""
     cost = 0.0
     for node in graph.nodes:
-        cost += node.multiplications * (_CONVOLUTION if isinstance(node.operator, Conv) else 1.0)
+        cost += node.multiplications * _COST.get(type(node.operator), 1.0)
         cost += _ELEMENT * node.size * isinstance(node.operator, Nonlinear)
     return cost
 

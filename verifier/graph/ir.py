@@ -15,6 +15,7 @@ from functools import cached_property
 from verifier.arrays import Array, Arrays, namespace
 from verifier.operators.affine import Conv, Linear
 from verifier.operators.base import Affine, Input, Nonlinear, Operator
+from verifier.operators.sparse import Sparse
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +41,8 @@ class Node:
         """Of one pass, forward or backward; copies and sums count as none."""
         if isinstance(self.operator, Linear):
             return self.size * int(self.operator.weight.shape[0])
+        if isinstance(self.operator, Sparse):
+            return self.size // max(1, self.shape[-1]) * self.operator.entries
         return self.size * math.prod(self.operator.weight.shape[1:]) if isinstance(self.operator, Conv) else 0
 
 

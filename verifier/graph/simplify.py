@@ -10,18 +10,25 @@ import numpy as np
 from verifier.graph import exact
 from verifier.graph.ir import Graph, Node
 from verifier.operators.affine import Conv, Linear, Reshape, Scale, Transpose
+from verifier.operators.sparse import Sparse
 
 Rule = Callable[[Node, Node], Node | None]
 """A node and its only parent, read by nothing else -> the node that replaces both; its inputs are the parent's."""
 
 
 def simplify(graph: Graph) -> Graph:
-    """Biases into linear and convolutional nodes, shifts and reshapes merged, identities and dead nodes dropped."""
+    """Biases into linear and convolutional nodes, shifts and reshapes merged, identities and dead nodes dropped, zeros of matrices too."""
     while True:
         smaller = _merge(_without_identities(_without_dead(graph)))
         if len(smaller.nodes) == len(graph.nodes):
-            return smaller
+            return Graph(tuple(_sparse(node) for node in smaller.nodes))
         graph = smaller
+
+
+def _sparse(node: Node) -> Node:
+    """Matrices with few entries are kept as such; rules know of dense ones alone, so this comes last."""
+    op = node.operator
+    return replace(node, operator=Sparse.of(op.weight, op.bias)) if isinstance(op, Linear) and Sparse.pays(op.weight) else node
 
 
 def _without_dead(graph: Graph) -> Graph:

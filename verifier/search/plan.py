@@ -8,13 +8,15 @@ from typing import Literal
 
 import numpy as np
 
+from verifier.bounds.reduction import row_cost
 from verifier.errors import ConfigurationError
 from verifier.graph.ir import Graph
 
 _GPU_WORK = 3e9
 """Multiplications of one pass with a row a neuron from which on a GPU is worth the import of torch."""
 _INPUT_SPLIT_INPUTS = 14
-_INPUT_SPLIT_WORK = 4_000_000
+_INPUT_SPLIT_WORK = 1e10
+"""Time of one box, a row a neuron, in multiplications of a dense product: above it a box takes longer than the clock may wait."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ def make_plan(
     backend: Literal["numpy", "torch"] = "torch" if found else "numpy"
     where: Literal["cpu", "cuda"] = "cuda" if found else "cpu"
     size = f"{varying} of {lower.shape[1]} inputs vary, {neurons} neurons, {work} multiplications a row"
-    if neurons == 0 or (varying <= _INPUT_SPLIT_INPUTS and work <= _INPUT_SPLIT_WORK):
+    if neurons == 0 or (varying <= _INPUT_SPLIT_INPUTS and neurons * row_cost(graph) <= _INPUT_SPLIT_WORK):
         count = batch or int(np.clip(8_000_000 // max(1, neurons * max(1, neurons // 8)), 16, 1024))
         return Plan("input split", backend, count, f"input split in {backend} on the {where} ({size})", where)
     count = batch or int(np.clip(6_000_000 // max(1, sum(n.size for n in graph.nodes)), 8, 256)) * (8 if found else 1)
