@@ -64,6 +64,7 @@ CONSTRAINT = "verifier/bounds/constraint.py"
 LINEAR_OPS, CONVOLUTIONS, ARITHMETIC, CLIPS = (
     f"verifier/graph/lowering/{n}.py" for n in ("linear", "convolution", "arithmetic", "elementwise")
 )
+TRANSPOSED, NORMALISATION, RESIZING = (f"verifier/graph/lowering/{n}.py" for n in ("transposed", "normalisation", "resizing"))
 FUNCTIONS = ("tests/operators/test_contract.py", "tests/bounds/test_rigorous.py")
 RANGES = "verifier/questions/ranges.py"
 LOWERING = ("tests/graph/test_self_check.py",)
@@ -119,6 +120,23 @@ FAULTS = (
         "worst = float(block.bound[-1])",
         "worst = float(block.bound[0])",
     ),
+    Fault(
+        "transposed padding of the wrong side",
+        TRANSPOSED,
+        "padding = (height.before, width.before, height.after, width.after)",
+        "padding = (height.after, width.after, height.before, width.before)",
+        tests=LOWERING,
+    ),
+    Fault("variance of what is not centred", NORMALISATION, "call.emit(Square(), centred,", "call.emit(Square(), x,", tests=LOWERING),
+    Fault("differences of the other sign", NORMALISATION, "matrix[i, i, :] = -1.0", "matrix[i, i, :] = 1.0", tests=LOWERING),
+    Fault(
+        "softmax without its own value",
+        NORMALISATION,
+        "Power(-1.0), shifted(call, _others(call, rows), np.ones(1))",
+        "Power(-1.0), _others(call, rows)",
+        tests=LOWERING,
+    ),
+    Fault("nearest from the other side", RESIZING, "return math.floor(position)", "return math.ceil(position)", tests=LOWERING),
     # the evaluator
     Fault(
         "rows of one branch only",

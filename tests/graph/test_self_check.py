@@ -142,6 +142,12 @@ def weights(*shape: int) -> np.ndarray:
     return RNG.normal(size=shape).astype(np.float32)
 
 
+def resized(mode: str, coordinates: str) -> bytes:
+    attributes = {"mode": mode, "coordinate_transformation_mode": coordinates, "nearest_mode": "floor"}
+    constants = {"s": np.array([1, 1, 2, 0.5], np.float32)}
+    return model([helper.make_node("Resize", ["x", "", "s"], ["y"], **attributes)], {"x": [1, 2, 3, 4]}, ["y"], constants)
+
+
 OPERATORS: list[tuple[str, bytes]] = [
     ("gemm", one("Gemm", [2, 3], [weights(4, 3), weights(4)], transB=1, alpha=0.7, beta=1.3)),
     ("gemm A", one("Gemm", [3, 2], [weights(3, 4), weights(2, 1)], transA=1)),
@@ -206,6 +212,45 @@ OPERATORS: list[tuple[str, bytes]] = [
             {"c": f32(0.1), "e": np.array([0.5, -1, 2.5], np.float32)},
         ),
     ),
+    ("quotient", model([node("Exp", "z", "e"), node("Div", "x e", "y")], {"x": [2, 3], "z": [3]}, ["y"])),
+    ("constant quotient", model([node("Exp", "x", "e"), node("Div", "c e", "y")], {"x": [2, 3]}, ["y"], {"c": weights(3)})),
+    ("softmax", one("Softmax", [2, 3, 5], axis=1)),
+    ("softmax 11", one("Softmax", [2, 3, 4], opset=11)),
+    ("softmax of two", one("Softmax", [4, 2], axis=-1)),
+    ("log softmax", one("LogSoftmax", [2, 5], axis=-1)),
+    ("layer norm", one("LayerNormalization", [2, 3, 4], [weights(3, 4), weights(3, 4)], opset=17, axis=1)),
+    ("instance norm", one("InstanceNormalization", [2, 3, 4, 2], [weights(3), weights(3)])),
+    ("reduce l1", one("ReduceL1", [2, 3], axes=[1])),
+    ("reduce sum square", one("ReduceSumSquare", [2, 3], axes=[0], keepdims=0)),
+    ("cumsum", one("CumSum", [2, 4], [np.array(1)], reverse=1, exclusive=1)),
+    ("tile", one("Tile", [2, 3], [i64(2, 3)])),
+    ("depth to space", one("DepthToSpace", [1, 8, 2, 3], blocksize=2)),
+    ("depth to space crd", one("DepthToSpace", [1, 8, 2, 3], blocksize=2, mode="CRD")),
+    ("space to depth", one("SpaceToDepth", [1, 2, 4, 6], blocksize=2)),
+    ("upsample 9", one("Upsample", [1, 2, 3, 3], [np.array([1, 1, 2, 2], np.float32)], opset=9)),
+    ("upsample linear", one("Upsample", [1, 2, 3, 3], [np.array([1, 1, 2, 4], np.float32)], opset=9, mode="linear")),
+    *[
+        (f"resize {mode} {kind}", resized(mode, kind))
+        for mode in ("nearest", "linear")
+        for kind in ("half_pixel", "asymmetric", "pytorch_half_pixel")
+    ],
+    *[
+        (
+            f"transposed {auto} {groups}",
+            one("ConvTranspose", [1, 4, 3, 5], [weights(4, 2, 3, 2), weights(2 * groups)], strides=[2, 2], group=groups, auto_pad=auto),
+        )
+        for auto in ("VALID", "SAME_UPPER", "SAME_LOWER")
+        for groups in (1, 2)
+    ],
+    (
+        "transposed padded",
+        one(
+            "ConvTranspose", [2, 2, 4, 3], [weights(2, 3, 3, 3)], strides=[2, 1], pads=[1, 0, 0, 2], output_padding=[1, 0], dilations=[1, 2]
+        ),
+    ),
+    ("transposed 1d", one("ConvTranspose", [1, 2, 5], [weights(2, 3, 4), weights(3)], strides=[3], pads=[1, 2])),
+    ("where", model([node("Where", "c x z", "y")], {"x": [2, 3], "z": [3]}, ["y"], {"c": np.array([[True], [False]])})),
+    ("trilu", one("Trilu", [3, 4], [np.array(1)], opset=14, upper=0)),
     ("root of a constant", model([node("Sqrt", "c", "r"), node("Div", "x r", "y")], {"x": [3]}, ["y"], {"c": f32(64)})),
     *[
         (f"max pool {auto}", one("MaxPool", [1, 2, 7, 6], kernel_shape=[3, 2], strides=[2, 2], auto_pad=auto))

@@ -32,6 +32,16 @@ AFFINE: list[tuple[Affine, list[tuple[int, ...]], tuple[int, ...]]] = [
     (Sparse.of(np.zeros((2, 3)), normal(3)), [(2,)], (3,)),
     (affine.Conv(normal(4, 3, 2, 3), normal(4), (1, 3, 6, 7), (1, 4, 4, 3), (2, 2), (2, 0, 1, 1), (2, 1), 1), [(1, 3, 6, 7)], (1, 4, 4, 3)),
     (affine.Conv(normal(4, 2, 3, 3), None, (2, 4, 5, 5), (2, 4, 5, 5), (1, 1), (1, 1, 1, 1), (1, 1), 2), [(2, 4, 5, 5)], (2, 4, 5, 5)),
+    (
+        affine.ConvTranspose(normal(3, 2, 3, 2), normal(2), (1, 3, 3, 4), (1, 2, 6, 8), (2, 2), (1, 0, 0, 0), (1, 1), 1),
+        [(1, 3, 3, 4)],
+        (1, 2, 6, 8),
+    ),
+    (
+        affine.ConvTranspose(normal(4, 2, 2, 3), None, (2, 4, 3, 3), (2, 4, 4, 8), (1, 2), (0, 1, 0, 0), (1, 2), 2),
+        [(2, 4, 3, 3)],
+        (2, 4, 4, 8),
+    ),
     (affine.Scale(normal(1, 3), normal(1, 3), np.abs(normal(1, 3)) + 5, 3), [(2, 3)], (2, 3)),
     (affine.Scale(normal(3)), [(2, 3)], (2, 3)),
     (affine.Scale(None, normal(2, 1)), [(2, 3)], (2, 3)),

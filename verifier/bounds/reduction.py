@@ -19,14 +19,14 @@ from verifier.arrays import Array, Arrays, to_numpy
 from verifier.bounds.dual import Interval, relax
 from verifier.bounds.intermediate import unstable
 from verifier.graph.ir import Graph, Node
-from verifier.operators.affine import Add, Constant, Conv, Linear, Take
+from verifier.operators.affine import Add, Constant, Conv, ConvTranspose, Linear, Take
 from verifier.operators.base import Affine, Elementwise, Input, Nonlinear
 from verifier.operators.sparse import Sparse
 from verifier.parallel import Late, Workers
 
 _LARGEST = 12_000_000
 """Weights of a reduced graph, at most."""
-_COST: Mapping[type, float] = MappingProxyType({Conv: 12.0, Sparse: 64.0})
+_COST: Mapping[type, float] = MappingProxyType({Conv: 12.0, ConvTranspose: 12.0, Sparse: 64.0})
 """Time of a multiplication in an unfolded convolution, or of a gathered entry, against one in a dense product, measured on a CPU."""
 _ELEMENT = 600.0
 """Time spent on an element of a nonlinear node in an iteration against two multiplications in dense products (one back,

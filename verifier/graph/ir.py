@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from verifier.arrays import Array, Arrays, namespace
-from verifier.operators.affine import Conv, Linear
+from verifier.operators.affine import Conv, ConvTranspose, Linear
 from verifier.operators.base import Affine, Input, Nonlinear, Operator
 from verifier.operators.sparse import Sparse
 
@@ -43,6 +43,8 @@ class Node:
             return self.size * int(self.operator.weight.shape[0])
         if isinstance(self.operator, Sparse):
             return self.size // max(1, self.shape[-1]) * self.operator.entries
+        if isinstance(self.operator, ConvTranspose):
+            return math.prod(self.operator.shape_in) * math.prod(self.operator.weight.shape[1:])
         return self.size * math.prod(self.operator.weight.shape[1:]) if isinstance(self.operator, Conv) else 0
 
 

@@ -17,7 +17,7 @@ from verifier.errors import Location, SelfCheckError
 from verifier.graph.ir import Node
 from verifier.graph.onnx_reader import Model
 from verifier.graph.replay import Session
-from verifier.operators.affine import Conv
+from verifier.operators.affine import Conv, ConvTranspose
 from verifier.operators.base import Affine, Input, Nonlinear
 
 _WORK = 100_000_000
@@ -84,6 +84,8 @@ def _work(node: Node) -> int:
     op, work = node.operator, node.size + node.multiplications
     if isinstance(op, Conv):  # unfolding costs more than multiplying
         work += 8 * math.prod(op.shape_in[:2]) * math.prod(op.weight.shape[2:]) * node.shape[2] * node.shape[3]
+    if isinstance(op, ConvTranspose):
+        work += 8 * math.prod(op.shape_in) * math.prod(op.weight.shape[1:])
     return work
 
 

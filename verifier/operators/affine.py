@@ -115,6 +115,50 @@ class Conv(Affine):
 
 
 @dataclass(frozen=True, eq=False)
+class ConvTranspose(Affine):
+    """The adjoint of `Conv`, from (1 or batch, C, H, W) values; w (C, O/groups, kh, kw), the rest as the convolution from the result
+    back to the input has it."""
+
+    weight: np.ndarray
+    bias: np.ndarray | None
+    shape_in: Shape
+    shape_out: Shape
+    stride: tuple[int, int]
+    padding: tuple[int, int, int, int]
+    dilation: tuple[int, int]
+    groups: int
+
+    def forward(self, count: int, x: Array) -> Array:
+        y = self._apply(x, self.weight)
+        return y if self.bias is None else y + self.bias[:, None, None]
+
+    def _apply(self, x: Array, w: Array) -> Array:
+        xp = namespace(x)
+        flat = xp.reshape(x, (x.shape[0] * self.shape_in[0], *self.shape_in[1:]))
+        size = (self.shape_out[2], self.shape_out[3])
+        y = convolve_adjoint(flat, w, size, self.stride, self.padding, self.dilation, self.groups)
+        return xp.reshape(y, (x.shape[0], *self.shape_out))
+
+    def transpose(self, y: Array) -> tuple[Array, ...]:
+        xp = namespace(y)
+        flat = xp.reshape(y, (y.shape[0] * self.shape_out[0], *self.shape_out[1:]))
+        x = convolve(flat, self.weight, self.stride, self.padding, self.dilation, self.groups)
+        return (xp.reshape(x, (y.shape[0], *self.shape_in)),)
+
+    def absolute(self, count: int, x: Array) -> Array:
+        return self._apply(x, namespace(self.weight).abs(self.weight))
+
+    @property
+    def offset(self) -> Array | None:
+        return None if self.bias is None else self.bias[:, None, None]
+
+    @property
+    def terms(self) -> int:
+        inputs, per_group, kh, kw = self.weight.shape
+        return int(max(per_group, inputs // self.groups) * kh * kw) + 1
+
+
+@dataclass(frozen=True, eq=False)
 class Scale(Affine):
     """y = scale * x + shift, elementwise; both broadcast to the node's shape, scale None for 1, shift None for 0.
 

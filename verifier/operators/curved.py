@@ -47,7 +47,8 @@ class Curved(Elementwise, abstract=True):
     ) -> tuple[Array, Array, Array | float]:
         """(p, s(p) - slope * p, slack): `extremum`, what is there, and by how much some other point may be better.
 
-        rigorous: without it the slack is left at zero. What is there is no number where s is not `defined` on all of [l, u], so that nothing follows from it.
+        rigorous: without it the slack is left at zero. What is there is no number where s is not `defined` on all of [l, u], so that
+        nothing follows from it.
         """
         xp, sign = namespace(lower), 1 if side == "lower" else -1
         best, value, slack = lower, self.function(lower) - slope * lower, 0.0

@@ -6,10 +6,22 @@ The lowering is exact over the reals: coefficients are the file's own numbers, o
 
 from __future__ import annotations
 
-from verifier.graph.lowering import arithmetic, constants, convolution, elementwise, extremes, linear, movement
+from verifier.graph.lowering import (
+    arithmetic,
+    constants,
+    convolution,
+    elementwise,
+    extremes,
+    linear,
+    movement,
+    normalisation,
+    resizing,
+    transposed,
+)
 from verifier.graph.lowering.context import HANDLERS, Builder, Value, constant, lower_node
 
-_FAMILIES = (arithmetic, constants, convolution, elementwise, extremes, linear, movement)  # imported for what they register
+_FAMILIES = (arithmetic, constants, convolution, elementwise, extremes, linear, movement, normalisation, resizing, transposed)
+"""Imported for what they register."""
 
 
 def supported_operators() -> tuple[str, ...]:

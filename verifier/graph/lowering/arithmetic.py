@@ -11,6 +11,7 @@ from verifier.graph.lowering.context import Call, Value, constant, operator
 from verifier.graph.lowering.movement import expanded, joined, reshaped
 from verifier.operators import affine
 from verifier.operators.gated import Silu
+from verifier.operators.power import Power
 from verifier.operators.product import Product
 from verifier.operators.smooth import Sigmoid
 from verifier.operators.square import Square
@@ -135,9 +136,11 @@ def mul(call: Call) -> Value:
 
 @operator("Div", 2)
 def div(call: Call) -> Value:
-    """x / c = x * (1 / c): one rounding in the reciprocal unless every c is a power of two."""
+    """x / c = x * (1 / c): one rounding in the reciprocal unless every c is a power of two. x / y = x * (1 / y) as a product."""
     a, b = call.input(0), call.input(1)
     same_kind(call, a, b)
+    if b.data is None:
+        return multiplied(call, a, call.emit(Power(-1.0), b, shape=b.shape))
     divisor = call.data(1, "the divisor")
     if np.any(divisor == 0):
         call.fail("division by zero")

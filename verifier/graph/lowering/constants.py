@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 import onnx
 
+from verifier.graph.lowering.arithmetic import scaled
 from verifier.graph.lowering.context import Call, Value, constant, operator
+from verifier.graph.lowering.movement import expanded, joined, reshaped, taken
 from verifier.graph.tensors import LARGEST, checked, type_name
 
 _T = onnx.TensorProto
@@ -110,8 +113,26 @@ def equal(call: Call) -> Value:
 
 @operator("Where", 3, since=9)
 def where(call: Call) -> Value:
-    condition, a, b = (call.data(i, what) for i, what in enumerate(("the condition", "a choice", "a choice")))
-    if condition.dtype.kind != "b" or a.dtype != b.dtype:
+    """With a constant condition the elements of either choice are selected from both."""
+    condition, a, b = call.data(0, "the condition"), call.input(1), call.input(2)
+    if condition.dtype.kind != "b" or (a.data is not None and b.data is not None and a.data.dtype != b.data.dtype):
         call.fail("the condition must be boolean and both choices of one type", code="V114")
-    call.check_size(call.broadcast(condition.shape, a.shape, b.shape))
-    return constant(np.where(condition, a, b))
+    shape = call.check_size(call.broadcast(condition.shape, a.shape, b.shape))
+    if a.data is not None and b.data is not None:
+        return constant(np.where(condition, a.data, b.data))
+    chosen, size = np.broadcast_to(condition, shape).reshape(-1), math.prod(shape)
+    both = joined(call, [reshaped(call, expanded(call, v, shape), (size,)) for v in (a, b)], 0)
+    return reshaped(call, taken(call, both, 0, np.where(chosen, 0, size) + np.arange(size)), shape)
+
+
+@operator("Trilu", 1, 2, since=14)
+def trilu(call: Call) -> Value:
+    """One triangle of matrices, zeros in the other."""
+    x, upper = call.input(0), call.flag("upper", True)
+    k = 0 if call.optional(1) is None else int(call.integer_data(1, "the diagonal").reshape(-1)[0])
+    if x.rank < 2:
+        call.fail(f"a value of shape {x.shape} is no matrix", code="V114")
+    kept = np.triu(np.ones(x.shape[-2:]), k) if upper else np.tril(np.ones(x.shape[-2:]), k)
+    if x.data is not None:
+        return constant(np.where(kept > 0, x.data, np.zeros((), x.data.dtype)))
+    return scaled(call, x, kept)

@@ -161,6 +161,17 @@ def expand(call: Call) -> Value:
     return expanded(call, x, call.broadcast(x.shape, tuple(call.list_of_integers(1, "the shape"))))
 
 
+@operator("Tile", 2)
+def tile(call: Call) -> Value:
+    x, repeats = call.input(0), call.list_of_integers(1, "the repeats")
+    if len(repeats) != x.rank or min(repeats, default=1) < 0:
+        call.fail(f"repeats {repeats} do not fit a value of {x.rank} dimensions", code="V114")
+    call.check_size([n * r for n, r in zip(x.shape, repeats)])
+    for axis, count in enumerate(repeats):
+        x = taken(call, x, axis, np.tile(np.arange(x.shape[axis]), count))
+    return x
+
+
 @operator("Concat", 1, 1 << 20)
 def concat(call: Call) -> Value:
     parts = [call.input(i) for i in range(call.count)]
