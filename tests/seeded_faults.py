@@ -132,8 +132,8 @@ FAULTS = (
     Fault(
         "softmax without its own value",
         NORMALISATION,
-        "Power(-1.0), shifted(call, _others(call, rows), np.ones(1))",
-        "Power(-1.0), _others(call, rows)",
+        "Power(-1.0, 1.0), shifted(call, _others(call, rows), np.ones(1))",
+        "Power(-1.0, 1.0), _others(call, rows)",
         tests=LOWERING,
     ),
     Fault("nearest from the other side", RESIZING, "return math.floor(position)", "return math.ceil(position)", tests=LOWERING),

@@ -299,6 +299,40 @@ class TestElementwise:
         assert (values >= least - rounding).all() and (values <= greatest + rounding).all()
         assert (least <= greatest).all()
 
+    @pytest.mark.parametrize("side", ["lower", "upper"])
+    def test_planes_enclose(self, op: Elementwise, side: str) -> None:
+        low, high = self.intervals(op)
+        points = self.samples(low, high, op)
+        values = op.function(points)
+        least, greatest = op.parameter_range(low, high)
+        initial = op.initial(low, high)
+        for parameter in [*initial, least, greatest, *(least + RNG.random(low.shape) * (greatest - least) for _ in range(8))]:
+            slope, intercept = op.plane(parameter, low, high, side)
+            rounding = 2.0**-46 * ((1 + np.abs(slope)) * np.maximum(np.abs(low), np.abs(high)) + np.abs(values) + op.offset_scale)
+            gap = values - slope * points - (0.0 if intercept is None else intercept)
+            assert ((gap if side == "lower" else -gap) >= -rounding).all()
+
+    @pytest.mark.parametrize("side", ["lower", "upper"])
+    def test_sensitivity(self, op: Elementwise, side: str) -> None:
+        """The sign of the change of the plane's value at a point."""
+        low, high = self.intervals(op)
+        moderate = (high - low > 0.1) & (high - low < 10) & (np.abs(high) < 10)
+        low, high = low[moderate], high[moderate]
+        least, greatest = op.parameter_range(low, high)
+        for share in (0.1, 0.45, 0.8):
+            t, h = least + RNG.uniform(0.2, 0.8, low.shape) * (greatest - least), 1e-5 * (greatest - least)
+            p = low + share * (high - low)
+            values = [
+                slope * p + (0.0 if intercept is None else intercept)
+                for slope, intercept in (op.plane(v, low, high, side) for v in (t - h, t + h))
+            ]
+            change, found = values[1] - values[0], op.sensitivity(t, low, high, p, side)
+            clear = np.abs(change) > 1e-9 * (1 + np.abs(values[0]))
+            if clear.any():
+                assert (np.sign(change) == np.sign(found))[clear].mean() >= 0.9
+            else:
+                assert (found == 0).all() or (greatest == least).all()
+
     def test_infinite_ends_exclude_nothing(self, op: Elementwise) -> None:
         """Bounds over an infinite interval hold, or are not numbers."""
         low, high = np.array([-np.inf, -np.inf, 0.5, -3.0]), np.array([np.inf, 0.5, np.inf, np.inf])

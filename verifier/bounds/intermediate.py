@@ -83,6 +83,7 @@ def root_bounds(
         known[p] = values[p]
         if any(isinstance(graph.nodes[n].operator, Nonlinear) for n in graph.ancestors(p)):
             known[p] = _Rows(graph, arrays, proposals, low, high, dict(known), p, weights, deadline).tightened(stages, workers)
+        known[p] = _within_arguments(graph, p, known[p])
         if bool(namespace(low).any(known[p].lower > known[p].upper)):
             # A box that holds a point has no empty enclosure: some bound is wrong, and nothing may be concluded from it.
             raise InternalError(f"the bounds of node {p} ({', '.join(graph.nodes[p].origin)}) contradict each other")
@@ -91,6 +92,12 @@ def root_bounds(
         host[p] = (to_numpy(known[p].lower)[0], to_numpy(known[p].upper)[0])
     magnitudes.extend(graph.output, host)
     return RootBounds(known, magnitudes.weights(host))
+
+
+def _within_arguments(graph: Graph, p: int, bounds: Interval) -> Interval:
+    readers = (graph.nodes[n].operator for n in graph.consumers[p])
+    least = max((operator.least_argument for operator in readers if isinstance(operator, Nonlinear)), default=-np.inf)
+    return bounds if least == -np.inf else Interval(namespace(bounds.lower).clip(bounds.lower, least, np.inf), bounds.upper)
 
 
 def _check_defined(graph: Graph, p: int, bounds: Interval) -> None:

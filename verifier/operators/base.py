@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields, replace
+from math import inf
 from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
@@ -95,6 +96,11 @@ class Nonlinear(Operator, abstract=True):
     """Where the slope jumps: an enclosure that a split ends there is bounded again."""
     convex: ClassVar[bool] = False
     """One upper plane is the best for every row, so only the lower parameter is worth optimising."""
+
+    @property
+    def least_argument(self) -> float:
+        """No element of p is less, by what the node computes that p is; bounds of it may not show that for rounding."""
+        return -inf
 
     @abstractmethod
     def function(self, p: Array) -> Array: ...

@@ -7,6 +7,10 @@ On a convex piece [a, b] and for any p in it, with g = s'(p) - slope, convexity 
 so that p need not be the stationary point: what a p that is near it misses is known, and is taken off the intercept. Concave
 pieces are the same upside down. Of the lower line convex pieces have a stationary point, of the upper one concave pieces; on the
 others the extremum is at an end.
+
+The parameter of a function that bends in several ways is a line's slope. Of one that is convex on [l, u] it is where the lower line
+touches, as a share of the way from l to u, and the upper line is the chord; of a concave one the other way round. Slopes of exp or
+1 / p differ by many orders of magnitude over [l, u], so steps of an optimiser make sense along the way only.
 """
 
 from __future__ import annotations
@@ -43,12 +47,12 @@ class Curved(Elementwise, abstract=True):
         return ROUNDING * namespace(p).abs(derivative)
 
     def optimum(
-        self, slope: Array, lower: Array, upper: Array, side: Side, rigorous: bool = True
+        self, slope: Array, lower: Array, upper: Array, side: Side, rigorous: bool = True, touch: Array | None = None
     ) -> tuple[Array, Array, Array | float]:
         """(p, s(p) - slope * p, slack): `extremum`, what is there, and by how much some other point may be better.
 
-        rigorous: without it the slack is left at zero. What is there is no number where s is not `defined` on all of [l, u], so that
-        nothing follows from it.
+        touch: a point to take for the stationary one. rigorous: without it the slack is left at zero. What is there is no number
+        where s is not `defined` on all of [l, u], so that nothing follows from it.
         """
         xp, sign = namespace(lower), 1 if side == "lower" else -1
         best, value, slack = lower, self.function(lower) - slope * lower, 0.0
@@ -58,7 +62,7 @@ class Curved(Elementwise, abstract=True):
                 continue
             # The part of [l, u] in this piece; one point of the piece where there is none.
             first, last = xp.clip(lower, left, right), xp.clip(upper, left, right)
-            p = xp.minimum(xp.maximum(self.stationary(slope, piece), first), last)
+            p = xp.minimum(xp.maximum(self.stationary(slope, piece) if touch is None else touch, first), last)
             if rigorous:
                 derivative = self.derivative(p)
                 rounding = self.derivative_rounding(p, derivative)
@@ -79,9 +83,53 @@ class Curved(Elementwise, abstract=True):
     def slack(self, slope: Array, lower: Array, upper: Array, side: Side) -> Array | float:
         return self.optimum(slope, lower, upper, side)[2]
 
+    def convexity(self, lower: Array, upper: Array) -> Array | bool | None:
+        """Whether s is convex on [l, u], and not concave; None for a function that may be neither, whose parameters are slopes."""
+        return self.curvature[0] > 0 if len(self.curvature) == 1 else None
+
+    def touching(self, share: Array, lower: Array, upper: Array) -> Array:
+        """The point of [l, u] at a share in [0, 1] of the way from l to u."""
+        return namespace(lower).clip(lower + share * (upper - lower), lower, upper)
+
+    def bending(self, p: Array) -> Array:
+        """About s''(p) of a function with `convexity`, for directions of ascent."""
+        raise TypeError(f"{self!r} has no second derivative")
+
+    def initial(self, lower: Array, upper: Array) -> Lines:
+        if self.convexity(lower, upper) is None:
+            return self.lines(lower, upper)
+        half = 0.5 + 0.0 * (upper - lower)
+        return Lines(half, half)
+
+    def parameter_range(self, lower: Array, upper: Array) -> tuple[Array, Array]:
+        if self.convexity(lower, upper) is None:
+            return self.slope_range(lower, upper)
+        zero = 0.0 * (upper - lower)
+        return zero, zero + 1.0
+
     def plane(self, parameter: Array, lower: Array, upper: Array, side: Side) -> tuple[Array, Array | None]:
-        _, value, slack = self.optimum(parameter, lower, upper, side)
-        return parameter, value - slack if side == "lower" else value + slack
+        convex, touch = self.convexity(lower, upper), None
+        if convex is None:
+            slope = parameter
+        else:
+            touches = convex if side == "lower" else convex ^ True
+            if touches is False:
+                slope = self.chord(lower, upper) + 0.0 * parameter
+            else:
+                touch = self.touching(parameter, lower, upper)
+                slope = self.derivative(touch)
+                if touches is not True:
+                    slope = namespace(lower).where(touches, slope, self.chord(lower, upper))
+        _, value, slack = self.optimum(slope, lower, upper, side, touch=touch)
+        return slope, value - slack if side == "lower" else value + slack
+
+    def sensitivity(self, parameter: Array, lower: Array, upper: Array, p: Array, side: Side) -> Array:
+        """Of s(t) + s'(t) (p - t), up to a positive factor that depends on t and the interval alone."""
+        convex = self.convexity(lower, upper)
+        if convex is None:
+            return super().sensitivity(parameter, lower, upper, p, side)
+        touch = self.touching(parameter, lower, upper)
+        return self.bending(touch) * (p - touch) * (convex if side == "lower" else convex ^ True)
 
     def range(self, lower: Array, upper: Array) -> tuple[Array, Array]:
         zero = namespace(lower).zeros_like(lower)

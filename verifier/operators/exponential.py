@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 
 from verifier.arrays import Array, namespace
 from verifier.operators.curved import ROUNDING, Curved
@@ -35,6 +36,9 @@ class Exp(Curved):
     def derivative(self, p: Array) -> Array:
         return namespace(p).exp(p)
 
+    def bending(self, p: Array) -> Array:
+        return namespace(p).exp(p)
+
     def stationary(self, slope: Array, piece: int) -> Array:
         return _logarithm(slope, -float("inf"))
 
@@ -46,13 +50,21 @@ class Exp(Curved):
 class Log(Curved):
     """s(p) = log(p) for p > 0, concave; s' = slope at 1 / slope."""
 
+    least: float = -inf
     curvature = (-1,)
+
+    @property
+    def least_argument(self) -> float:
+        return self.least
 
     def function(self, p: Array) -> Array:
         return namespace(p).log(p)
 
     def derivative(self, p: Array) -> Array:
         return 1.0 / p
+
+    def bending(self, p: Array) -> Array:
+        return -1.0 / (p * p)
 
     def stationary(self, slope: Array, piece: int) -> Array:
         xp = namespace(slope)
@@ -81,6 +93,10 @@ class Softplus(Curved):
         xp = namespace(p)
         e = xp.exp(-xp.abs(p))
         return xp.where(p >= 0, 1.0, e) / (1.0 + e)
+
+    def bending(self, p: Array) -> Array:
+        e = namespace(p).exp(-namespace(p).abs(p))
+        return e / ((1.0 + e) * (1.0 + e))
 
     def stationary(self, slope: Array, piece: int) -> Array:
         infinite = float("inf")

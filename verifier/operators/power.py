@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 
@@ -22,6 +23,11 @@ class Power(Curved):
     """
 
     exponent: float
+    least: float = -inf
+
+    @property
+    def least_argument(self) -> float:
+        return self.least
 
     @property
     def _whole(self) -> bool:
@@ -54,8 +60,8 @@ class Power(Curved):
         return self.curvature == (1,)
 
     def _limits(self, p: Array) -> tuple[float, float]:
-        """|p| between which s, s' and s'' stay far from overflow in the type of p."""
-        digits = (200.0 if p.dtype == namespace(p).float64 else 30.0) / (abs(self.exponent) + 2.0)
+        """|p| between which s and s' stay far from overflow and underflow in the type of p."""
+        digits = (200.0 if p.dtype == namespace(p).float64 else 36.0) / (abs(self.exponent) + 1.0)
         return 10.0**-digits, 10.0**digits
 
     def defined(self, lower: Array, upper: Array) -> Array:
@@ -90,6 +96,34 @@ class Power(Curved):
         least, greatest = (limit ** (self.exponent - 1.0) for limit in self._limits(slope))
         size = xp.pow(xp.clip(ratio, min(least, greatest), max(least, greatest)), power)
         return side * (xp.where(ratio > 0, size, 0.0) if power > 0 else size)
+
+    def convexity(self, lower: Array, upper: Array) -> Array | bool | None:
+        """With a pole at zero the interval lies on one side of it."""
+        if self.exponent > 0 or not self._whole:
+            return super().convexity(lower, upper)
+        return lower > 0 if self._odd else True
+
+    def touching(self, share: Array, lower: Array, upper: Array) -> Array:
+        """Near a pole by equal factors; slopes at zero may be infinite, so there not at zero itself."""
+        xp = namespace(lower)
+        if self.exponent < 0:
+            point = lower * xp.pow(upper / lower, share)
+        else:
+            point = lower + share * (upper - lower)
+        return xp.clip(xp.maximum(point, _NEAR_ZERO * upper) if self._concave else point, lower, upper)
+
+    def initial(self, lower: Array, upper: Array) -> Lines:
+        """At the middle: a tangent of 1 / p that touches nearer to the pole falls below zero where p is large."""
+        if self.exponent > 0:
+            return super().initial(lower, upper)
+        xp = namespace(lower)
+        ratio = upper / lower
+        wide = xp.abs(ratio - 1.0) > 1e-3
+        share = xp.where(wide, xp.log(0.5 + 0.5 * ratio) / xp.log(xp.where(wide, ratio, 2.0)), 0.5)
+        return Lines(share, share)
+
+    def bending(self, p: Array) -> Array:
+        return (self.exponent - 1.0) * self.derivative(p) / namespace(p).where(p == 0, 1.0, p)
 
     def lines(self, lower: Array, upper: Array) -> Lines:
         """With a pole at zero the interval lies on one side of it, where s is convex or concave."""

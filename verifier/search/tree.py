@@ -29,6 +29,9 @@ _CHUNK_NUMBERS = 3_000_000
 """Numbers that one array of all nodes' coefficients may hold in a chunk of subproblems: near a core's cache for small
 networks, and a bound on the time between two looks at the clock for large ones."""
 
+_LARGEST_STORED = 65504.0
+"""Of a float16, as which slopes are kept; what is clipped is clipped to the useful ones anyway."""
+
 
 @dataclass(frozen=True, eq=False)
 class Network:
@@ -126,7 +129,7 @@ class Tree:
             lines, convex = parameters.slopes[n], _nonlinear(self.graph, n).convex
             at = None if len(index) == lines.lower.shape[-1] else index
             parts = [to_numpy(s if at is None else s[..., at]) for s in ((lines.lower,) if convex else (lines.lower, lines.upper))]
-            found[n] = np.stack(parts, axis=-1).astype(np.float16)
+            found[n] = np.clip(np.stack(parts, axis=-1), -_LARGEST_STORED, _LARGEST_STORED).astype(np.float16)
         return found
 
     def enclosures(self, splits: Splits) -> tuple[np.ndarray, np.ndarray]:

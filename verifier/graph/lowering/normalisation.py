@@ -70,7 +70,7 @@ def softmax(call: Call) -> Value:
         y = scaled(call, reshaped(call, _differences(call, rows), rows.shape), np.array(-1.0))
         y = call.emit(smooth.Sigmoid(), y, shape=rows.shape)
     else:
-        y = call.emit(Power(-1.0), shifted(call, _others(call, rows), np.ones(1)), shape=rows.shape)
+        y = call.emit(Power(-1.0, 1.0), shifted(call, _others(call, rows), np.ones(1)), shape=rows.shape)
     return _restored(call, y, shape, order)
 
 
@@ -84,7 +84,7 @@ def log_softmax(call: Call) -> Value:
     if n == 2:
         y = call.emit(exponential.Softplus(), reshaped(call, _differences(call, rows), rows.shape), shape=rows.shape)
     else:
-        y = call.emit(exponential.Log(), shifted(call, _others(call, rows), np.ones(1)), shape=rows.shape)
+        y = call.emit(exponential.Log(1.0), shifted(call, _others(call, rows), np.ones(1)), shape=rows.shape)
     return _restored(call, scaled(call, y, np.array(-1.0)), shape, order)
 
 
@@ -95,7 +95,7 @@ def _normalised(call: Call, x: Value, axes: tuple[int, ...], epsilon: float) -> 
     centred = added(call, x, mean, -1)
     variance = averaged(call, call.emit(Square(), centred, shape=x.shape), axes, count)
     spread = shifted(call, variance, np.array([epsilon]))
-    inverse = call.emit(Power(-0.5), spread, shape=spread.shape)
+    inverse = call.emit(Power(-0.5, epsilon), spread, shape=spread.shape)
     return product(call, centred, inverse), mean, inverse
 
 
