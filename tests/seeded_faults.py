@@ -136,6 +136,8 @@ FAULTS = (
         "Power(-1.0, 1.0), _others(call, rows)",
         tests=LOWERING,
     ),
+    Fault("mean of the shared part", LINEAR_OPS, "added(call, b, mean, -1)), mean)", "added(call, b, mean)), mean)", tests=LOWERING),
+    Fault("shares along another axis", NORMALISATION, "order == sorted(order) and shape[-1] == n", "shape[-1] == n", tests=LOWERING),
     Fault("nearest from the other side", RESIZING, "return math.floor(position)", "return math.ceil(position)", tests=LOWERING),
     # the evaluator
     Fault(

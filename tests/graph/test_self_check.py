@@ -217,6 +217,22 @@ OPERATORS: list[tuple[str, bytes]] = [
     ("softmax", one("Softmax", [2, 3, 5], axis=1)),
     ("softmax 11", one("Softmax", [2, 3, 4], opset=11)),
     ("softmax of two", one("Softmax", [4, 2], axis=-1)),
+    (
+        "attention",
+        model(
+            [node("MatMul", "x z", "s"), node("Softmax", "s", "p", axis=-1), node("MatMul", "p x", "y")],
+            {"x": [2, 4, 3], "z": [3, 4]},
+            ["y"],
+        ),
+    ),
+    (
+        "attention over columns",
+        model(
+            [node("MatMul", "x z", "s"), node("Softmax", "s", "p", axis=1), node("MatMul", "p x", "y")],
+            {"x": [2, 4, 3], "z": [3, 4]},
+            ["y"],
+        ),
+    ),
     ("log softmax", one("LogSoftmax", [2, 5], axis=-1)),
     ("layer norm", one("LayerNormalization", [2, 3, 4], [weights(3, 4), weights(3, 4)], opset=17, axis=1)),
     ("instance norm", one("InstanceNormalization", [2, 3, 4, 2], [weights(3), weights(3)])),

@@ -37,11 +37,12 @@ def constant(data: np.ndarray) -> Value:
 
 
 class Builder:
-    """The nodes made so far, in topological order."""
+    """The nodes made so far, in topological order. shares: those whose values along the last axis are shares of 1."""
 
     def __init__(self, file: str):
         self.file = file
         self.nodes: list[Node] = []
+        self.shares: set[int] = set()
 
     def add(self, operator: Operator, parents: Sequence[Value], shape: Shape, origin: str) -> Value:
         if len(shape) > MOST_AXES or any(n < 1 for n in shape) or math.prod(shape) > LARGEST:

@@ -7,6 +7,7 @@ import numpy as np
 from verifier.graph import exact
 from verifier.graph.lowering.arithmetic import added, product, scaled
 from verifier.graph.lowering.context import Call, Value, constant, operator
+from verifier.graph.lowering.convolution import averaged
 from verifier.graph.lowering.movement import expanded, permuted, reshaped
 from verifier.operators import affine
 
@@ -49,7 +50,18 @@ def _right(call: Call, x: Value, w: np.ndarray) -> Value:
 
 
 def _of_variables(call: Call, a: Value, b: Value) -> Value:
-    """Sums of products: x (..., m, n, 1) * y (..., 1, n, p), summed over n."""
+    """Sums of products: x (..., m, n, 1) * y (..., 1, n, p), summed over n.
+
+    Where x are shares that sum to 1 over n, as in attention, and c is the mean of y over n,  sum_j x_j y_j = c + sum_j x_j (y_j - c):
+    bounds of the products do not know of the sum, and what the y_j have in common they would count as often as shares are uncertain.
+    """
+    if a.node in call.builder.shares and b.shape[-2] > 1:
+        mean = averaged(call, b, (b.rank - 2,), b.shape[-2])
+        return added(call, _sum_of_products(call, a, added(call, b, mean, -1)), mean)
+    return _sum_of_products(call, a, b)
+
+
+def _sum_of_products(call: Call, a: Value, b: Value) -> Value:
     products = product(call, reshaped(call, a, (*a.shape, 1)), reshaped(call, b, (*b.shape[:-2], 1, *b.shape[-2:])))
     axis = products.rank - 2
     summed = (*products.shape[:axis], 1, products.shape[-1])

@@ -71,7 +71,10 @@ def softmax(call: Call) -> Value:
         y = call.emit(smooth.Sigmoid(), y, shape=rows.shape)
     else:
         y = call.emit(Power(-1.0, 1.0), shifted(call, _others(call, rows), np.ones(1)), shape=rows.shape)
-    return _restored(call, y, shape, order)
+    y = _restored(call, y, shape, order)
+    if order == sorted(order) and shape[-1] == n:
+        call.builder.shares.add(y.node)
+    return y
 
 
 @operator("LogSoftmax", 1)
