@@ -232,15 +232,37 @@ class Elementwise(Nonlinear, abstract=True):
         """How far `extremum` may miss the true optimum, beyond the rounding of s(p) - slope * p (`function_ulps`)."""
         return 0.0
 
-    def lines(self, lower: Array, upper: Array) -> Lines:
-        """Supporting lines of the convex and of the concave envelope at the midpoint of [l, u].
+    def bent(self, lower: Array, upper: Array) -> tuple[Array, Array] | None:
+        """Where s is known to be convex on [l, u], and where it is known to be concave; None where nothing is known."""
+        return None
 
-        slope * m + t_low(slope) is concave in the slope with derivative m - p*(slope): bisection on its sign.
-        """
+    def chord(self, lower: Array, upper: Array) -> Array:
+        """Slope between the ends; in an interval so narrow that it would be rounding alone, of a tangent."""
+        xp = namespace(lower)
+        width = upper - lower
+        wide = width > 1e-12 * (xp.abs(lower) + xp.abs(upper))
+        slope = xp.where(wide, (self.function(upper) - self.function(lower)) / xp.where(wide, width, 1.0), self.derivative(upper))
+        least, greatest = self.slope_range(lower, upper)
+        return xp.minimum(xp.maximum(slope, least), greatest)
+
+    def lines(self, lower: Array, upper: Array) -> Lines:
+        """Supporting lines of the convex and of the concave envelope at the midpoint of [l, u]: where s is convex the tangent below and
+        the chord above, where it is concave the other way round."""
         middle = 0.5 * lower + 0.5 * upper
-        return Lines(self.supporting_slope(middle, lower, upper, "lower"), self.supporting_slope(middle, lower, upper, "upper"))
+        known = self.bent(lower, upper)
+        if known is None:
+            return Lines(self.supporting_slope(middle, lower, upper, "lower"), self.supporting_slope(middle, lower, upper, "upper"))
+        xp = namespace(lower)
+        (convex, concave), tangent, chord = known, self.derivative(middle), self.chord(lower, upper)
+        found = Lines(xp.where(convex, tangent, chord), xp.where(convex, chord, tangent))
+        rest = ~(convex | concave)
+        if bool(xp.any(rest)):
+            ends = middle[rest], lower[rest], upper[rest]
+            found.lower[rest], found.upper[rest] = self.supporting_slope(*ends, "lower"), self.supporting_slope(*ends, "upper")
+        return found
 
     def supporting_slope(self, point: Array, lower: Array, upper: Array, side: Side) -> Array:
+        """slope * m + t_low(slope) is concave in the slope with derivative m - p*(slope): bisection on its sign."""
         xp = namespace(lower)
         low, high = self.slope_range(lower, upper)
         for _ in range(30):

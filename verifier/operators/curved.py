@@ -162,22 +162,14 @@ class Curved(Elementwise, abstract=True):
                 found = found | ((lower >= left) & (upper <= right))
         return found
 
-    def chord(self, lower: Array, upper: Array) -> Array:
-        """Slope between the ends; in an interval so narrow that it would be rounding alone, of a tangent."""
-        xp = namespace(lower)
-        width = upper - lower
-        wide = width > 1e-12 * (xp.abs(lower) + xp.abs(upper))
-        slope = xp.where(wide, (self.function(upper) - self.function(lower)) / xp.where(wide, width, 1.0), self.derivative(upper))
-        least, greatest = self.slope_range(lower, upper)
-        return xp.minimum(xp.maximum(slope, least), greatest)
-
-    def lines(self, lower: Array, upper: Array) -> Lines:
-        """Of a function that is convex or concave everywhere the chord on one side, and on the other the tangent at the middle."""
-        concave = self.curvature == (-1,)
-        if not self.convex and not concave:
-            return super().lines(lower, upper)
-        tangent, chord = self.derivative(0.5 * lower + 0.5 * upper), self.chord(lower, upper)
-        return Lines(chord, tangent) if concave else Lines(tangent, chord)
+    def bent(self, lower: Array, upper: Array) -> tuple[Array, Array]:
+        """Within one piece; linear ones are both convex and concave."""
+        convex = concave = lower == upper
+        for curvature, (left, right) in zip(self.curvature, pairwise((-inf, *self.bends, inf))):
+            inside = (lower >= left) & (upper <= right)
+            convex = convex | inside if curvature >= 0 else convex
+            concave = concave | inside if curvature <= 0 else concave
+        return (convex | True if self.convex else convex), concave
 
     @property
     def function_ulps(self) -> int:

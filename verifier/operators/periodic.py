@@ -61,6 +61,14 @@ class Periodic(Elementwise, abstract=True):
         (_, least, below), (_, greatest, above) = (self.optimum(zero, lower, upper, side) for side in ("lower", "upper"))
         return least - below, greatest + above
 
+    def bent(self, lower: Array, upper: Array) -> tuple[Array, Array]:
+        """Between two zeros, where s'' = -s has one sign."""
+        xp = namespace(lower)
+        zero = self.stationary(xp.ones_like(lower), "upper")
+        inside = xp.floor((lower - zero) / pi) == xp.floor((upper - zero) / pi)
+        above = self.function(0.5 * lower + 0.5 * upper) > 0
+        return inside & ~above, inside & above
+
     def slope_range(self, lower: Array, upper: Array) -> tuple[Array, Array]:
         """s' is the function a quarter of a turn later: -1 or 1 where [l, u] may hold such a point, else extreme at an end."""
         xp = namespace(lower)

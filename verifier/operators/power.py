@@ -125,15 +125,6 @@ class Power(Curved):
     def bending(self, p: Array) -> Array:
         return (self.exponent - 1.0) * self.derivative(p) / namespace(p).where(p == 0, 1.0, p)
 
-    def lines(self, lower: Array, upper: Array) -> Lines:
-        """With a pole at zero the interval lies on one side of it, where s is convex or concave."""
-        if self.exponent > 0:
-            return super().lines(lower, upper)
-        xp = namespace(lower)
-        tangent, chord = self.derivative(0.5 * lower + 0.5 * upper), self.chord(lower, upper)
-        concave = (upper < 0) if self._odd else upper != upper
-        return Lines(xp.where(concave, chord, tangent), xp.where(concave, tangent, chord))
-
     def slope_range(self, lower: Array, upper: Array) -> tuple[Array, Array]:
         if not self._concave:
             return super().slope_range(lower, upper)
