@@ -8,8 +8,10 @@ from math import inf
 from verifier.arrays import Array, namespace
 from verifier.operators.curved import ROUNDING, Curved
 
-_LARGEST_EXPONENT = 600.0
-"""exp of it and its products with other values of a network stay far from overflow."""
+
+def _largest_exponent(p: Array) -> float:
+    """exp of it, and sums and products with other values of a network, stay far from overflow in the type of p."""
+    return 600.0 if p.dtype == namespace(p).float64 else 80.0
 
 
 def _logarithm(x: Array, otherwise: float) -> Array:
@@ -31,19 +33,21 @@ class Exp(Curved):
     curvature = (1,)
 
     def function(self, p: Array) -> Array:
-        return namespace(p).exp(p)
+        """Where it is not `defined` a large number instead of an overflow: attacks go on from there, and nothing is bounded."""
+        xp = namespace(p)
+        return xp.exp(xp.clip(p, -xp.inf, _largest_exponent(p)))
 
     def derivative(self, p: Array) -> Array:
-        return namespace(p).exp(p)
+        return self.function(p)
 
     def bending(self, p: Array) -> Array:
-        return namespace(p).exp(p)
+        return self.function(p)
 
     def stationary(self, slope: Array, piece: int) -> Array:
         return _logarithm(slope, -float("inf"))
 
     def defined(self, lower: Array, upper: Array) -> Array:
-        return upper <= _LARGEST_EXPONENT
+        return upper <= _largest_exponent(upper)
 
 
 @dataclass(frozen=True, eq=False)
