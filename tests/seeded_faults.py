@@ -66,6 +66,7 @@ LINEAR_OPS, CONVOLUTIONS, ARITHMETIC, CLIPS = (
 )
 TRANSPOSED, NORMALISATION, RESIZING = (f"verifier/graph/lowering/{n}.py" for n in ("transposed", "normalisation", "resizing"))
 FUNCTIONS = ("tests/operators/test_contract.py", "tests/bounds/test_rigorous.py")
+BALL, BALLS = "verifier/operators/ball.py", ("tests/operators/test_ball.py",)
 RANGES = "verifier/questions/ranges.py"
 LOWERING = ("tests/graph/test_self_check.py",)
 """The self-check has to notice faults of the reader by itself: its tests expect that correct readings pass, and nothing else fails then."""
@@ -99,6 +100,16 @@ FAULTS = (
     ),
     Fault("subtraction adds", ARITHMETIC, "call.input(0), call.input(1), -1)", "call.input(0), call.input(1), 1)", tests=LOWERING),
     Fault("upper bound of a clip lost", CLIPS, "piecewise_linear.Clip(low, high)", "piecewise_linear.Clip(low, np.inf)", tests=LOWERING),
+    # balls of the norms l1 and l2
+    Fault(
+        "norm in place of its dual",
+        BALL,
+        'if self.norm == "l1":\n            return',
+        'if self.norm == "l2":\n            return',
+        tests=BALLS,
+    ),
+    Fault("rounding of a ball forgotten", BALL, "- spread - error", "- spread", tests=BALLS),
+    Fault("points near a ball taken for inside", "verifier/property/balls.py", "<= self.radius**2", "<= self.radius**2 * 2", tests=BALLS),
     # ranges of outputs
     Fault(
         "open bound on the wrong side of the threshold",
@@ -150,14 +161,14 @@ FAULTS = (
     Fault(
         "box sides swapped",
         DUAL,
-        "lowest = _dot(positive, problem.lower[:, None]) + _dot(plane - positive, problem.upper[:, None])",
-        "lowest = _dot(positive, problem.upper[:, None]) + _dot(plane - positive, problem.lower[:, None])",
+        "over_box = _dot(positive, problem.lower[:, None]) + _dot(plane - positive, problem.upper[:, None])",
+        "over_box = _dot(positive, problem.upper[:, None]) + _dot(plane - positive, problem.lower[:, None])",
     ),
     Fault(
         "box centre only",
         DUAL,
-        "lowest = _dot(positive, problem.lower[:, None]) +",
-        "lowest = _dot(positive, 0.5 * (problem.lower + problem.upper)[:, None]) +",
+        "over_box = _dot(positive, problem.lower[:, None]) +",
+        "over_box = _dot(positive, 0.5 * (problem.lower + problem.upper)[:, None]) +",
     ),
     Fault(
         "lines swapped",

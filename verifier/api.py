@@ -269,7 +269,8 @@ def _problem(networks: Networks, claim: Claim, input_shape: Sequence[int] | None
     prop = Query(claim, Origin()).build(interfaces(models))
     from verifier.property.writer import vnnlib2
 
-    text = vnnlib2(prop, prop.declarations or declared(interfaces(models)[0]))
+    boxes = replace(prop, disjuncts=tuple(replace(d, ball=None) for d in prop.disjuncts))  # what VNN-LIB can say
+    text = vnnlib2(boxes, prop.declarations or declared(interfaces(models)[0])) + ("" if prop.ball is None else repr(prop.ball))
     return _noted(of_models(models, replace(prop, sha256=sha256(text.encode()).hexdigest())), notes)
 
 

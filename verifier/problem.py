@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from verifier.errors import InternalError, Location, PropertyError, UsageError
 from verifier.graph import onnx_reader
 from verifier.graph.replay import Evaluator, Replay
 from verifier.graph.self_check import self_check
+from verifier.operators.ball import NormBall
 from verifier.property import vnnlib1
 from verifier.property.tokens import speaks_version_2
 from verifier.verdict import Assignment, FileRecord
@@ -53,11 +54,17 @@ def read(networks: Networks, query: Path) -> Problem:
 def of_models(models: Sequence[Model], prop: Property) -> Problem:
     """A property that a template made about `models`, of which each network with a file of its own has one, in order."""
     if prop.declarations is None:
-        return _single(models[0], prop)
+        return with_property(_single(models[0], prop), prop)
     from verifier.graph import combine
 
     joint = combine.of_models(prop.declarations, dict(zip(prop.declarations.needed, models)))
-    return _joint(joint, prop, [])
+    return with_property(_joint(joint, prop, []), prop)
+
+
+def with_property(problem: Problem, prop: Property) -> Problem:
+    """The same networks with another property, or another region of it."""
+    ball = None if prop.ball is None else NormBall.of(prop.ball.norm, prop.ball.centre, prop.ball.scale, prop.ball.radius)
+    return replace(problem, prop=prop, graph=problem.graph.within(ball))
 
 
 def of_query(models: Sequence[Model], query: templates.Query) -> Problem:

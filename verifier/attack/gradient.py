@@ -34,6 +34,13 @@ def starting_points(lower: np.ndarray, upper: np.ndarray, count: int, rng: np.ra
     return lower + share * (upper - lower)
 
 
+def minimisers(graph: Graph, plane: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
+    """Points (N, n) of the boxes lower, upper (N, n) where planes (N, n) are least, about; within the ball of the input if it has one."""
+    if graph.ball is None:
+        return np.where(plane > 0, lower, upper)
+    return np.clip(graph.ball.minimiser(plane), lower, upper)
+
+
 def descend(
     graph: Graph,
     arrays: Arrays,
@@ -56,7 +63,7 @@ def descend(
     width = high - low
     outputs, constant = arrays.asarray(targets.outputs[which]), arrays.asarray(targets.constant[which])
     inputs = None if targets.inputs is None else arrays.asarray(targets.inputs[which])
-    point = arrays.asarray(x)
+    point = arrays.asarray(x) if moved.ball is None else moved.ball.project(arrays.asarray(x))
     best, best_margin = point, None
     first, second = xp.zeros_like(point), xp.zeros_like(point)
     for i in range(steps + 1):
@@ -82,6 +89,7 @@ def descend(
         first, second = 0.7 * first + 0.3 * scaled, 0.9 * second + 0.1 * scaled * scaled
         step = 0.2 * (0.05 ** (i / max(1, steps)))
         point = xp.minimum(xp.maximum(point - step * width * first / (xp.sqrt(second) + 1e-8), low), high)
+        point = point if moved.ball is None else moved.ball.project(point)
     margins = to_numpy(best_margin).astype(np.float64)
     order = np.argsort(margins, kind="stable")
     return Candidates(to_numpy(best).astype(np.float64)[order], which[order], margins[order])

@@ -51,11 +51,12 @@ class Neurons:
 
     @cached_property
     def deep(self) -> frozenset[int]:
-        """Pre-activations with a nonlinear node below them: the ones that intervals alone do not bound tightly."""
+        """Pre-activations that intervals alone do not bound tightly: those with a nonlinear node below them, all where inputs lie in
+        a ball."""
         return frozenset(
             p
             for p in self.graph.preactivations
-            if any(isinstance(self.graph.nodes[n].operator, Nonlinear) for n in self.graph.ancestors(p))
+            if self.graph.ball is not None or any(isinstance(self.graph.nodes[n].operator, Nonlinear) for n in self.graph.ancestors(p))
         )
 
 

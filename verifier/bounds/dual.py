@@ -6,7 +6,7 @@ For rows c the Lagrangian dual of  min sum_n c_n . value(n)  over the graph is e
     affine node      lam_p += J_p^T lam_n                     const += lam_n . F(0)
     nonlinear node   lam_p += nu                              const += h(lam_n, nu),  h(q, nu) = min_{l<=p<=u} q s(p) - nu . p
     enclosed node    lam_p += m, any m                        const -= m . (u where m > 0, l elsewhere)      (l <= p <= u)
-    input            const += min_{lo<=x<=hi} lam_x . x
+    input            const += min_{lo<=x<=hi} lam_x . x       or its minimum over a ball of the norm l1 or l2, if that is larger
 
 nu is given by planes: nu = q * slopes, with one plane (slopes and the intercept that belongs to them) for q > 0 and one for
 q < 0; an elementwise function's plane is a line in its one argument.
@@ -134,11 +134,18 @@ def evaluate(graph: Graph, rows: Mapping[int, Array], problem: Problem, weights:
     plane = coefficients.get(0)
     if plane is None:  # the rows do not depend on the input
         plane = xp.zeros_like(xp.broadcast_to(problem.lower[:1, None], (batch, count, graph.input_size))) + 0.0
-    positive = xp.maximum(plane, 0.0)
-    lowest = _dot(positive, problem.lower[:, None]) + _dot(plane - positive, problem.upper[:, None])
+    lowest = _least(graph, problem, plane)
     if weights is not None:
         constant, lowest = _accepted(plane, constant, lowest, error, weights)
     return Dual(constant + lowest, plane, constant, kept)
+
+
+def _least(graph: Graph, problem: Problem, plane: Array) -> Array:
+    """The least value (B, S) of the plane over the box, or over the ball that the input lies in, whichever is larger."""
+    xp = namespace(plane)
+    positive = xp.maximum(plane, 0.0)
+    over_box = _dot(positive, problem.lower[:, None]) + _dot(plane - positive, problem.upper[:, None])
+    return over_box if graph.ball is None else xp.maximum(over_box, graph.ball.least(plane))
 
 
 def _accepted(plane: Array, constant: Array, lowest: Array, error: Array, weights: ErrorWeights) -> tuple[Array, Array]:
@@ -210,6 +217,9 @@ def relaxed_point(graph: Graph, dual: Dual, rows: Mapping[int, Array], problem: 
         node = graph.nodes[n]
         if isinstance(node.operator, Input):
             y = xp.where(dual.coefficients >= 0, problem.lower[:, None], problem.upper[:, None])
+            if graph.ball is not None:
+                over_box = xp.sum(dual.coefficients * y, axis=-1, keepdims=True)
+                y = xp.where(graph.ball.least(dual.coefficients)[..., None] > over_box, graph.ball.minimiser(dual.coefficients), y)
         elif isinstance(node.operator, Nonlinear):
             if n not in dual.q:
                 continue

@@ -81,7 +81,7 @@ def root_bounds(
         weights = magnitudes.weights(host).to(arrays)
         values = interval.propagate(moved, low, high, known, weights, p, values)
         known[p] = values[p]
-        if any(isinstance(graph.nodes[n].operator, Nonlinear) for n in graph.ancestors(p)):
+        if graph.ball is not None or any(isinstance(graph.nodes[n].operator, Nonlinear) for n in graph.ancestors(p)):
             known[p] = _Rows(graph, arrays, proposals, low, high, dict(known), p, weights, deadline).tightened(stages, workers)
         known[p] = _within_arguments(graph, p, known[p])
         if bool(namespace(low).any(known[p].lower > known[p].upper)):

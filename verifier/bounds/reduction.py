@@ -148,7 +148,7 @@ class _Builder:
 
     def build(self) -> Reduction:
         graph, parts = self.graph, self.parts
-        nodes = [Node(Input(), (), (graph.input_size,))]
+        nodes = [Node(graph.nodes[0].operator, (), (graph.input_size,))]
         sources: dict[tuple[str, int], int] = {("input", 0): 0}
         if len(parts.varying) < graph.input_size:
             nodes.append(Node(Take(0, parts.varying, (graph.input_size,)), (0,), (len(parts.varying),)))

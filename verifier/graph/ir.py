@@ -14,6 +14,7 @@ from functools import cached_property
 
 from verifier.arrays import Array, Arrays, namespace
 from verifier.operators.affine import Conv, ConvTranspose, Linear
+from verifier.operators.ball import NormBall
 from verifier.operators.base import Affine, Input, Nonlinear, Operator
 from verifier.operators.sparse import Sparse
 
@@ -74,6 +75,16 @@ class Graph:
     def preactivations(self) -> tuple[int, ...]:
         """Nodes that some nonlinear node reads: the ones that need bounds, in topological order."""
         return tuple(sorted({self.nodes[i].inputs[0] for i in self.nonlinear}))
+
+    @property
+    def ball(self) -> NormBall | None:
+        """What the input lies in beside its box."""
+        operator = self.nodes[0].operator
+        return operator.ball if isinstance(operator, Input) else None
+
+    def within(self, ball: NormBall | None) -> Graph:
+        """The same network with its input in `ball`; None: in its box alone."""
+        return self if ball is self.ball else Graph((replace(self.nodes[0], operator=Input(ball)), *self.nodes[1:]))
 
     @property
     def output(self) -> int:

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self
 import numpy as np
 
 from verifier.arrays import Array, Arrays, namespace
+from verifier.operators.ball import NormBall
 
 Side = Literal["lower", "upper"]
 
@@ -43,7 +44,12 @@ class Operator(ABC):  # noqa: B024 - Input has nothing to implement
 
 @dataclass(frozen=True, eq=False)
 class Input(Operator):
-    """The flat input of the graph."""
+    """The flat input of the graph. ball: what it lies in beside its box, if that is known."""
+
+    ball: NormBall | None = None
+
+    def to(self, arrays: Arrays) -> Input:
+        return self if self.ball is None else replace(self, ball=self.ball.to(arrays))
 
 
 class Affine(Operator, abstract=True):

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from verifier.errors import InternalError, Location, PropertyError
+from verifier.property.balls import Ball
 from verifier.property.expression import Numbers, as_single, exact, round_down
 
 if TYPE_CHECKING:
@@ -164,12 +165,14 @@ class Box:
 
 @dataclass(frozen=True, eq=False)
 class Disjunct:
-    """One arm of the region: x in `box` and every row true. outputs: the number m of outputs; line: where the arm begins."""
+    """One arm of the region: x in `box`, and in `ball` if there is one, and every row true. outputs: the number m of outputs; line:
+    where the arm begins."""
 
     box: Box
     rows: tuple[Row, ...]
     outputs: int
     line: int
+    ball: Ball | None = None
 
     @property
     def lower(self) -> np.ndarray:
@@ -239,7 +242,9 @@ class Disjunct:
         x, y = x.astype(np.float64), y.astype(np.float64)
         if not (np.isfinite(x).all() and np.isfinite(y).all()):
             return False
-        return self.box.contains(x, float32_literals) and all(row.holds(x, y, float32_literals) for row in self.rows)
+        if not self.box.contains(x, float32_literals) or (self.ball is not None and not self.ball.contains(x)):
+            return False
+        return all(row.holds(x, y, float32_literals) for row in self.rows)
 
 
 @dataclass(frozen=True, eq=False)
@@ -261,6 +266,11 @@ class Property:
     declarations: Declarations | None = None
     part: str = ""
     centre: np.ndarray | None = None
+
+    @property
+    def ball(self) -> Ball | None:
+        """What the inputs of all disjuncts lie in beside their boxes."""
+        return self.disjuncts[0].ball if self.disjuncts else None
 
     def holds(self, x: np.ndarray, y: np.ndarray, float32_literals: bool = False) -> int | None:
         """Position of the first disjunct that x (n,), y (m,) meet; see `Disjunct.holds`."""

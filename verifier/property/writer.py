@@ -20,7 +20,7 @@ Name = Callable[[str, int], str]
 
 
 def vnnlib1(prop: Property, comments: Sequence[str] = ()) -> str:
-    """Raises PropertyError V226 for a property of several networks."""
+    """Raises PropertyError V226 for a property of several networks, or over a ball of the norm l1 or l2."""
     if prop.declarations is not None:
         hint = "export to VNN-LIB 2"
         raise PropertyError("VNN-LIB 1 speaks of one network", code="V226", location=Location(prop.source), hint=hint)
@@ -30,7 +30,10 @@ def vnnlib1(prop: Property, comments: Sequence[str] = ()) -> str:
 
 
 def vnnlib2(prop: Property, declarations: Declarations, comments: Sequence[str] = ()) -> str:
-    """declarations: those of `prop`, or of its one network where it has none. Inputs that share an element are asserted to be equal."""
+    """declarations: those of `prop`, or of its one network where it has none. Inputs that share an element are asserted to be equal.
+
+    Raises PropertyError V226 for a property over a ball of the norm l1 or l2.
+    """
     inputs, outputs = ([n for v in declarations.variables if (v.kind == "input") is own for n in _elements(v)] for own in (True, False))
     firsts = np.unique(declarations.sources, return_index=True)[1].tolist()
 
@@ -61,6 +64,9 @@ def _elements(variable: Variable) -> Iterator[str]:
 
 
 def _assertions(prop: Property, name: Name) -> Iterator[str]:
+    if prop.ball is not None:
+        message = f"VNN-LIB cannot express a ball of the norm {prop.ball.norm}"
+        raise PropertyError(message, code="V226", location=Location(prop.source), hint="the norm linf is a box")
     whole = prop.disjuncts[0].box.common or prop.disjuncts[0].box
     for i in range(prop.inputs):
         for side, value in enumerate(whole.exact(i)):

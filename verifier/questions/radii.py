@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from math import isqrt
 from typing import Any, cast
 
 import numpy as np
@@ -21,7 +22,7 @@ from verifier.config import Settings
 from verifier.engine import Run, counterexample_of, decide_checked, peak_memory_mb, provenance, running
 from verifier.errors import PropertyError, UsageError
 from verifier.graph.onnx_reader import Model
-from verifier.problem import Problem, interfaces, of_query
+from verifier.problem import Problem, interfaces, of_query, with_property
 from verifier.property.templates import reader
 from verifier.property.templates.region import Ball, Extent, exact_list
 from verifier.search.attack_rounds import AttackRounds
@@ -36,6 +37,7 @@ _SHARE = 0.3
 """Part of the time left that one radius may take."""
 _LEAST_SECONDS = 0.5
 _DIGITS = 6
+_FINE = 10**15
 _ATTACK_SHARE = 0.15
 """Part of the time in which counterexamples are brought nearer before the first proof is tried."""
 _NEARER = Fraction(3, 4)
@@ -87,7 +89,7 @@ class Session:
         prop = query.build(interfaces(models))
         if self.last is None or prop.declarations is not None or list(map(id, models)) != list(map(id, self.models)):
             self.last, self.models = of_query(models, query), models
-        return replace(self.last, prop=prop)
+        return with_property(self.last, prop)
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,11 +123,14 @@ class _Sample:
         return replace(self.query, claim=replace(claim, region=replace(self.ball, eps=eps)))
 
     def distance(self, x: np.ndarray) -> Fraction:
-        """Of the point x (n,), as the network sees it, from the sample, in the user's units; exactly."""
+        """Of the point x (n,), as the network sees it, from the sample, in the user's units; exactly, but rounded up in the norm l2."""
         if self.extent.centre is None:
             raise TypeError("the extent of a ball has a centre")
         points = (Fraction(float(v)) * s + m for v, s, m in zip(x, self.extent.std, self.extent.mean))
-        return max(abs(point - centre) for point, centre in zip(points, self.extent.centre))
+        away = [abs(point - centre) for point, centre in zip(points, self.extent.centre)]
+        if self.ball.norm == "l2":
+            return _root(sum((a * a for a in away), Fraction(0)))
+        return max(away) if self.ball.norm == "linf" else sum(away, Fraction(0))
 
 
 def _reach(ball: Ball, extent: Extent, eps: Fraction) -> Fraction:
@@ -134,7 +139,12 @@ def _reach(ball: Ball, extent: Extent, eps: Fraction) -> Fraction:
         return _GROWTH * eps
     low, high = (exact_list(side) for side in ball.domain)
     widest = max(max(c - min(low), max(high) - c) for c in extent.centre)
-    return widest or eps
+    return (widest if ball.norm == "linf" else widest * len(extent.centre)) or eps
+
+
+def _root(square: Fraction) -> Fraction:
+    """At least the square root, and near to it; exactly 0 of 0."""
+    return Fraction(isqrt(square.numerator * _FINE**2 // square.denominator) + 1, _FINE) if square else square
 
 
 @dataclass(eq=False)
@@ -228,7 +238,7 @@ class _Bisection:
             self.hopeless = verdict.reason is not Reason.TIMEOUT
 
     def _at(self, eps: Fraction) -> Problem:
-        return replace(self.problem, prop=self.sample.build(eps).build(interfaces(self.sample.models)))
+        return with_property(self.problem, self.sample.build(eps).build(interfaces(self.sample.models)))
 
     # -- counterexamples --
 

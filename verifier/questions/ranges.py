@@ -87,7 +87,7 @@ def input_sets(prop: Property) -> tuple[Disjunct, ...]:
     for d in prop.disjuncts:
         rows = tuple(row for row in d.rows if not row.outputs)
         key = (d.box.bounds.tobytes(), *((tuple(sorted(row.inputs.items())), row.constant, row.strict) for row in rows))
-        found.setdefault(key, Disjunct(d.box, rows, d.outputs, d.line))
+        found.setdefault(key, replace(d, rows=rows))
     return tuple(d for d in found.values() if not d.empty)
 
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from verifier.arrays import Arrays
-from verifier.attack.gradient import descend
+from verifier.attack.gradient import descend, minimisers
 from verifier.attack.witness import Witness
 from verifier.bounds.batch import BoxBounds, Head, Neurons, bound_boxes, make_heads, neuron_planes
 from verifier.bounds.rigorous import ErrorWeights
@@ -207,7 +207,7 @@ class Search:
         if not len(boxes):
             return None
         plane = batch.planes[np.arange(len(boxes)), batch.bounds.argmax(axis=1)]
-        x = np.concatenate([np.where(plane > 0, boxes.lower, boxes.upper), 0.5 * (boxes.lower + boxes.upper)])
+        x = np.concatenate([minimisers(self.graph, plane, boxes.lower, boxes.upper), 0.5 * (boxes.lower + boxes.upper)])
         which = np.concatenate([boxes.disjunct, boxes.disjunct])
         margins = self.targets.margins(x, self.graph.evaluate(x), which)
         best = np.argsort(margins, kind="stable")[:_POLISHED]

@@ -106,7 +106,6 @@ def test_two_networks(template: Any, tmp_path: Path) -> None:
         (DATA.replace("0.1", "[1, x]"), "V223", "t.yaml:4:10", "eps is 'x', which is no number"),
         (DATA.replace("0.1", ".inf"), "V223", "t.yaml:4:6", "no number"),
         (DATA.replace("0.1", "{a: 1}"), "V223", "t.yaml:4:6", "eps must be a single value"),
-        (DATA + "norm: l2\n", "V226", "t.yaml:5:7", "balls of the norm l2 are not supported"),
         (DATA + "norm: inf\n", "V224", "t.yaml:5:7", "did you mean 'linf'?"),
         (DATA, "V222", "t.yaml:2:7", "needs labels in the data"),
         (DATA.replace("d.csv", "e.csv"), "V225", "e.csv", "there is no file"),

@@ -106,6 +106,9 @@ def single(extent: Extent, interface: Interface, cases: Iterable[Case], origin: 
 def joint(extent: Extent, networks: Joint, cases: Iterable[Case], origin: Origin) -> Property:
     """About two networks, both of them with inputs in the region. Raises PropertyError V213 as `single`."""
     features = [*range(networks.first.features), *networks.own]
+    if extent.ball is not None and networks.own:
+        message, hint = f"the inputs of two copies do not lie in one ball of the norm {extent.ball.norm}", "use the norm linf"
+        raise PropertyError(message, code="V226", location=origin.location, hint=hint)
     lower, upper = ([side[i] for i in features] for side in (extent.lower, extent.upper))
     outputs = networks.first.scores + networks.second.scores
     return _assemble(extent, lower, upper, features, outputs, cases, origin, networks.declarations)
@@ -144,6 +147,8 @@ def _assemble(
     ids = [bound(i, side[i]) for i in range(len(features)) for side in (lower, upper)]
     common = Arm((Bounds.of(range(2 * len(features)), ids),), (), origin.line)
     disjuncts = dnf.build(numbers.freeze(), common, arms, len(features), outputs)
+    if extent.ball is not None:
+        disjuncts = tuple(replace(d, ball=extent.ball) for d in disjuncts)
     centre = None if extent.centre is None else np.array([float(extent.normalised(i, extent.centre[i])) for i in features])
     return Property(
         len(features), outputs, disjuncts, origin.source, origin.sha256, LANGUAGE, (), declarations, part=origin.part, centre=centre

@@ -123,12 +123,11 @@ def _regions(table: Table, folder: Path) -> Iterator[tuple[str, Region, int | No
         yield "", Box(lower, upper, *scaling), None
         return
     norm = table.get("norm")
-    if norm is not None and norm.word("linf", "l1", "l2") != "linf":
-        raise norm.error(f"balls of the norm {norm.text()} are not supported", "V226", "norm: linf bounds every feature by itself")
+    word = cast(Literal["linf", "l1", "l2"], "linf" if norm is None else norm.word("linf", "l1", "l2"))
     eps, domain, fixed = table.need("eps").numbers(), table.get("domain"), table.get("fixed")
     span = None if domain is None else _box(domain) if domain.kind == "mapping" else _pair(domain)
     for part, sample, label in _samples(where, folder):
-        yield part, Ball(sample, eps, span, () if fixed is None else fixed.indices(), *scaling), label
+        yield part, Ball(sample, eps, span, () if fixed is None else fixed.indices(), *scaling, word), label
 
 
 def _normalisation(table: Table) -> tuple[Numbers, Numbers]:

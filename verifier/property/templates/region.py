@@ -11,11 +11,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from verifier.errors import PropertyError
+from verifier.property import balls
 from verifier.property.expression import NumberError, bounded, is_number, literal
 
 Number = int | float | str | Fraction | Decimal
@@ -47,13 +48,17 @@ class Interface:
 
 
 class Extent(NamedTuple):
-    """The box of a region in the user's units, its normalisation, and the middle that was asked about, each (n,); centre may be None."""
+    """The box of a region in the user's units, its normalisation, and the middle that was asked about, each (n,); centre may be None.
+
+    ball: what the region lies in beside the box, as the network sees it.
+    """
 
     lower: list[Fraction]
     upper: list[Fraction]
     mean: list[Fraction]
     std: list[Fraction]
     centre: list[Fraction] | None
+    ball: balls.Ball | None = None
 
     def normalised(self, i: int, value: Fraction) -> Fraction:
         return (value - self.mean[i]) / self.std[i]
@@ -86,11 +91,12 @@ class Box:
 
 @dataclass(frozen=True, eq=False)
 class Ball:
-    """All x with |x - centre| <= eps for every feature, within `domain`; features in `fixed` do not change. Seen as (x - mean) / std.
+    """All x with |x - centre| <= eps in `norm`, within `domain`; features in `fixed` do not change. Seen as (x - mean) / std.
 
         Ball(image, eps="8/255", domain=(0, 1), mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225])
 
     domain: least and greatest value. fixed: features, numbered in C order. eps, mean and std: one number, or one a channel or feature.
+    norm: linf bounds every feature by itself; l1 bounds the sum of the changes, l2 the root of the sum of their squares, by one eps.
     """
 
     centre: Numbers
@@ -99,6 +105,7 @@ class Ball:
     fixed: Sequence[int] = ()
     mean: Numbers = 0
     std: Numbers = 1
+    norm: Literal["linf", "l1", "l2"] = "linf"
 
     @property
     def example(self) -> Numbers:
@@ -121,7 +128,18 @@ class Ball:
             least, greatest = (spread(side, interface, "domain") for side in self.domain)
             _check_inside(centre, least, greatest)
             lower, upper = list(map(max, lower, least)), list(map(min, upper, greatest))
-        return Extent(lower, upper, *_normalisation(self.mean, self.std, interface), centre)
+        means, stds = _normalisation(self.mean, self.std, interface)
+        return Extent(lower, upper, means, stds, centre, self._ball(centre, means, stds))
+
+    def _ball(self, centre: list[Fraction], mean: list[Fraction], std: list[Fraction]) -> balls.Ball | None:
+        if self.norm == "linf":
+            return None
+        if self.norm not in ("l1", "l2"):
+            raise PropertyError(f"the norm is {self.norm!r}", code="V224", hint="one of linf, l1, l2")
+        radius = exact_list(self.eps)
+        if len(radius) != 1:
+            raise PropertyError(f"a ball of the norm {self.norm} has one eps, not {len(radius)}", code="V223")
+        return balls.Ball(self.norm, [(c - m) / s for c, m, s in zip(centre, mean, std)], std, radius[0])
 
 
 Region = Box | Ball
