@@ -374,6 +374,13 @@ FAULTS = (
         )
     ),
     Fault(
+        "transposed convolution absolute without sign",
+        AFFINE,
+        "return self._apply(x, namespace(x).abs(self.weight))",
+        "return self._apply(x, self.weight)",
+        tests=FUNCTIONS,
+    ),
+    Fault(
         "convolution absolute without sign",
         AFFINE,
         "return self._apply(x, namespace(self.weight).abs(self.weight))",

@@ -146,7 +146,7 @@ class ConvTranspose(Affine):
         return (xp.reshape(x, (y.shape[0], *self.shape_in)),)
 
     def absolute(self, count: int, x: Array) -> Array:
-        return self._apply(x, namespace(self.weight).abs(self.weight))
+        return self._apply(x, namespace(x).abs(self.weight))
 
     @property
     def offset(self) -> Array | None:
