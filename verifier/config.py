@@ -40,7 +40,7 @@ class SearchSettings:
     device: Literal["auto", "cpu", "cuda"] = _option("auto", "where bounds are computed", types=(str,), choices=("auto", "cpu", "cuda"))
     batch: int | None = _option(None, "most subproblems bounded at once; chosen from the network's size if not set", types=(int,), least=1)
     candidates: int = _option(
-        8, "neurons of a subproblem whose split is tried before one is chosen; 1 trusts the score alone", types=(int,), least=1
+        16, "neurons of a subproblem whose split is tried before one is chosen; 1 trusts the score alone", types=(int,), least=1
     )
 
 
@@ -52,7 +52,7 @@ class AttackSettings:
 
 @dataclass(frozen=True)
 class BoundSettings:
-    iterations: int = _option(20, "steps of the slope optimiser a batch of subproblems; 0 turns it off", types=(int,), least=0)
+    iterations: int = _option(8, "steps of the slope optimiser a batch of subproblems; 0 turns it off", types=(int,), least=0)
     root_iterations: int = _option(100, "steps of the slope optimiser at the root", types=(int,), least=0)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Generic, Protocol, Self, TypeVar
 
 import numpy as np
@@ -54,6 +54,10 @@ class Frontier(Generic[T]):
         self.count -= most - room
         return self._join(taken)
 
+    def __iter__(self) -> Iterator[T]:
+        """The blocks, to be looked at."""
+        return iter(self._blocks)
+
     def worst_bound(self) -> float:
         return min(map(_worst, self._blocks), default=np.inf)
 
@@ -103,6 +107,10 @@ class WorstFirst(Generic[T]):
         block = self._blocks.pop(at)[2]
         heapq.heapify(self._blocks)
         return block
+
+    def __iter__(self) -> Iterator[T]:
+        """The blocks, to be looked at."""
+        return iter(self._blocks)
 
     def worst_bound(self) -> float:
         return self._blocks[0][0] if self._blocks else np.inf

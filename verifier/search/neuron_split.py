@@ -10,6 +10,7 @@ from verifier.arrays import to_numpy
 from verifier.attack.gradient import descend
 from verifier.attack.witness import Witness
 from verifier.bounds.ascent import Schedule
+from verifier.parallel import Late
 from verifier.search.attack_rounds import AttackRounds
 from verifier.search.frontier import Frontier
 from verifier.search.outcome import Context, Outcome, Progress
@@ -26,7 +27,7 @@ _POLISHED = 8
 class Search:
     """Closes every subproblem of `start`, each with its next split chosen, or finds a counterexample.
 
-    batch: subproblems bounded at once. seconds: what a subproblem takes.
+    batch: subproblems bounded at once. spent: seconds on splits; seconds: of one subproblem, lately.
     """
 
     tree: Tree
@@ -41,25 +42,31 @@ class Search:
     frontier: Frontier[Splits] = field(init=False)
     stuck: int = 0
     seconds: float = 0.0
+    spent: float = 0.0
 
     def __post_init__(self) -> None:
         self.progress = Progress(self.context, float(len(self.start)))
         self.frontier = Frontier(self.start)
 
-    def run(self, budget: float = float("inf")) -> Outcome | None:
-        """budget: subproblems after which it stops with None; until then no enclosures are narrowed."""
+    def run(self, splits_alone: bool = False) -> Outcome | None:
+        """splits_alone: narrow no enclosures, and stop with None once those of all open disjuncts could have been narrowed as well."""
         progress, frontier = self.progress, self.frontier
         while frontier.count:
             if self.context.out_of_time():
                 return Outcome(False, None, progress.nodes, frontier.worst_bound(), progress.share)
-            if progress.nodes >= budget:
+            if splits_alone and progress.nodes >= self.tightening.expected(len(self.open_disjuncts)):
                 return None
             parents = frontier.pop(max(1, self.batch // 2))
             undecidable = parents.choice < 0
             self.stuck += int(undecidable.sum())
             if undecidable.all():
                 continue
-            bounded, step = self._step(parents.select(~undecidable), budget < np.inf)
+            parents = parents.select(~undecidable)
+            try:
+                bounded, step = self._step(parents, splits_alone)
+            except Late:
+                worst = min(frontier.worst_bound(), float(parents.bound.min()))
+                return Outcome(False, None, progress.nodes, worst, progress.share)
             witness = self._account(bounded, step) or self.rounds.run_if_due()
             if witness is not None:
                 return Outcome(False, witness, progress.nodes, step.lowest, progress.share)
@@ -68,9 +75,7 @@ class Search:
     @property
     def open_disjuncts(self) -> np.ndarray:
         """Those with an open subproblem."""
-        everything = self.frontier.pop(self.frontier.count)
-        self.frontier.push(everything)
-        return np.unique(everything.disjunct)
+        return np.unique(np.concatenate([np.zeros(0, np.int64), *(block.disjunct for block in self.frontier)]))
 
     def resumed(self, roots: Splits) -> Outcome | None:
         """`run` after the enclosures of whole disjuncts were narrowed: `roots` (K,) are what is open of those, without splits."""
@@ -94,11 +99,11 @@ class Search:
         progress.batch(self.frontier.count, step.unstable, self.frontier.worst_bound())
         return witness
 
-    def _step(self, parents: Splits, first: bool) -> tuple[Splits, Step]:
+    def _step(self, parents: Splits, splits_alone: bool) -> tuple[Splits, Step]:
         """(subproblems, what became of them): those of `parents` whose enclosures are due to be narrowed, the others going back to
         the frontier; or, where none are, the children of all."""
-        due = self.tightening.due(parents, self.seconds)
-        if due.any() and not first:
+        due = self.tightening.due(parents, self.seconds, self.spent)
+        if due.any() and not splits_alone:
             self.frontier.push(parents.select(~due))
             return parents.select(due), self.tightening.run(parents.select(due), self.seconds)
         # Where no neuron is left to split, only better multipliers (or smaller boxes) can help.
@@ -106,7 +111,8 @@ class Search:
         schedule = replace(self.schedule, iterations=5 * self.schedule.iterations) if last else self.schedule
         children, start = parents.children(), self.context.clock()
         step = advance(self.tree, children, schedule, self.look_ahead, self.context)
-        self.seconds = (self.context.clock() - start) / len(children)
+        taken = self.context.clock() - start
+        self.spent, self.seconds = self.spent + taken, taken / len(children)
         return children, replace(step, open=step.open.after_split(_gains(parents, step)[~step.closed]))
 
 

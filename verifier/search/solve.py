@@ -206,14 +206,14 @@ def _search(tree: Tree, start: Splits, settings: Settings, context: Context, bat
     schedule, look_ahead = Schedule(settings.bounds.iterations), settings.search.candidates
     tightening = Tightening(tree, schedule, look_ahead, context)
     search = neuron_split.Search(tree, start, context, batch, schedule, look_ahead, tightening, attack)
-    outcome = search.run(tightening.expected(len(start)))
+    outcome = search.run(splits_alone=True)
     if outcome is not None:
         return outcome
     unfinished = start.select(np.isin(start.disjunct, search.open_disjuncts))
     step = tightening.root(unfinished, context.clock() + _TIGHTENING * (context.deadline - context.clock()))
     outcome = search.resumed(step.open)
     if outcome is None:
-        raise InternalError("a search without a budget ended early")
+        raise InternalError("a search ended although subproblems are open")
     return outcome
 
 

@@ -29,6 +29,9 @@ _ROUND_WORK = 0.7
 _LEAST_GAIN = 0.02
 """Part of the gap that rounds have to close on average to be tried further down."""
 
+_SHARE = 5.0
+"""Time that rounds further down may take at most, against that of splits, where they close the whole gap."""
+
 Again = Callable[[np.ndarray, Splits], np.ndarray]
 """(numbers of subproblems still open, these after a round) -> (B,) True for another round."""
 
@@ -36,7 +39,7 @@ Again = Callable[[np.ndarray, Splits], np.ndarray]
 @dataclass(eq=False)
 class Tightening:
     """Of one tree. schedule, look_ahead: for the bounds of subproblems. gain: part of the gap that a round closed, and seconds
-    that it took, moving averages over subproblems. starts: by disjunct, from the root."""
+    that it took, moving averages over subproblems. spent: seconds below the root. starts: by disjunct, from the root."""
 
     tree: Tree
     schedule: Schedule
@@ -45,6 +48,7 @@ class Tightening:
     rows: ConstrainedRows = field(init=False)
     gain: float = 0.2
     seconds: float = 0.0
+    spent: float = 0.0
     starts: dict[int, Starts] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -70,9 +74,10 @@ class Tightening:
 
         return self._rounds(splits, limit, again)
 
-    def due(self, splits: Splits, seconds: float) -> np.ndarray:
-        """(B,) True where a round is expected to save more than it takes. seconds: time of a subproblem."""
-        if self.gain < _LEAST_GAIN:
+    def due(self, splits: Splits, seconds: float, elsewhere: float) -> np.ndarray:
+        """(B,) True where a round is expected to save more than it takes. seconds: time of a subproblem. elsewhere: time spent on
+        splits; the less rounds close, the smaller the part of it that they may take, as what they save is only a guess."""
+        if self.gain < _LEAST_GAIN or self.spent > _SHARE * self.gain * elsewhere:
             return np.zeros(len(splits), bool)
         return self._worth(growth(splits.gains), splits.bound, self.gain, seconds)
 
@@ -85,7 +90,10 @@ class Tightening:
             bounds[index] = found.bound
             return self._worth(rate[index], found.bound, gain, seconds) & (gain >= _REPEATED["tree"])
 
-        return self._rounds(splits, self.context.deadline, again)
+        start = self.context.clock()
+        step = self._rounds(splits, self.context.deadline, again)
+        self.spent += self.context.clock() - start
+        return step
 
     def _worth(self, rate: np.ndarray, bound: np.ndarray, gain: np.ndarray | float, seconds: float) -> np.ndarray:
         """(B,) True where subproblems with trees that grow at `rate` save more by a round that closes the part `gain` of their gap
