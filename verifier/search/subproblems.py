@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from verifier.arrays import to_numpy
+from verifier.attack.gradient import minimisers
 from verifier.bounds.ascent import Ascent, Parameters, Schedule, problem_of
 from verifier.bounds.dual import Dual, evaluate
 from verifier.search.branching.lookahead import best_split
@@ -181,7 +182,7 @@ def _corners(tree: Tree, found: Bounded) -> np.ndarray:
     best = found.bounds[keep].argmax(axis=1)
     plane = to_numpy(found.dual.coefficients)[keep, best]
     total = tree.neurons.total
-    return np.where(plane > 0, found.low[keep, total:], found.high[keep, total:])
+    return minimisers(tree.graph, plane, found.low[keep, total:], found.high[keep, total:])
 
 
 def _unstable_count(tree: Tree, found: Bounded) -> float:
