@@ -110,7 +110,7 @@ class WorstFirst(Generic[T]):
 
     def __iter__(self) -> Iterator[T]:
         """The blocks, to be looked at."""
-        return iter(self._blocks)
+        return (block for _, _, block in self._blocks)
 
     def worst_bound(self) -> float:
         return self._blocks[0][0] if self._blocks else np.inf
