@@ -352,6 +352,7 @@ FAULTS = (
     ),
     Fault("clip is the identity", LINEAR, "flat = (upper <= self.low) | (lower >= self.high)", "flat = (upper <= self.low)", loose=True),
     Fault("stationary point of the wrong side", SMOOTH, "return -p if piece == 0 else p", "return p if piece == 0 else -p", loose=True),
+    Fault("units are convex", EXPONENTIAL, "return self.alpha <= self.width", "return True", loose=True),
     *(
         Fault(*fault, tests=FUNCTIONS)
         for fault in (
@@ -370,7 +371,6 @@ FAULTS = (
             ("a sign has one step", STEPS, "return ((zero, zero - 1.0, (lower < 0) & (upper >= 0)),)", "return ()"),
             ("concave powers are convex", POWER, "right = -1 if self._concave else 1", "right = 1"),
             ("odd powers are convex", POWER, "return (-1 if self._odd else 1, right)", "return (1, right)"),
-            ("units are convex", EXPONENTIAL, "return self.alpha <= self.width", "return True"),
         )
     ),
     Fault(
