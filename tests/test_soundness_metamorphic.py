@@ -160,16 +160,21 @@ def test_a_batch_equals_its_boxes() -> None:
 
 def test_heads_equal_rows_of_the_whole_graph() -> None:
     """Unit rows through the matrices of the heads, and pushed through every node: the same enclosures."""
-    for seed in range(60):
+    compared = 0
+    for seed in range(80):
         rng = np.random.default_rng(seed)
         graph = graphs.random_graph(rng)
         lower, upper = graphs.random_box(rng, graph.input_size)
         by_rows = graphs.flat_enclosures(graph, graphs.root(graph, graphs.EXACT, lower, upper))
         loose = {p: b for p, b in graphs.interval_bounds(graph, graphs.EXACT, lower, upper).items() if p in graph.preactivations}
+        if not all(np.isfinite(side).all() for b in loose.values() for side in b):
+            continue  # intervals alone do not bound a function with a pole
+        compared += 1
         start = graphs.exact_root(graph, lower, upper, loose)
         found = graphs.box_bounds(graph, graphs.EXACT, start, graphs.targets_of(np.ones((1, graph.output_size))), lower[None], upper[None])
         for a, b in ((by_rows[0], found.below[0]), (by_rows[1], found.above[0])):
             np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-7 * (1 + np.abs(a).max(initial=0.0)))
+    assert compared >= 40
 
 
 def test_a_part_of_a_proved_box_is_proved() -> None:
