@@ -327,8 +327,8 @@ FAULTS = (
     Fault(
         "root bounds without rounding",
         ROOTS,
-        "result = evaluate(graph, {p: unit_rows(self.arrays, part, shape)}, problem, self.weights).lower[0]",
-        "result = evaluate(graph, {p: unit_rows(self.arrays, part, shape)}, problem, None).lower[0]",
+        "result = evaluate(graph, {p: unit_rows(self.arrays, part[None], shape)}, problem, self.weights).lower[0]",
+        "result = evaluate(graph, {p: unit_rows(self.arrays, part[None], shape)}, problem, None).lower[0]",
     ),
     Fault(
         "root bounds of the proposals",
@@ -493,8 +493,8 @@ FAULTS = (
     Fault(
         "sides of a constrained neuron",
         CONSTRAINED,
-        "return bounds[: len(rows.neurons)], -bounds[len(rows.neurons) :]",
-        "return -bounds[len(rows.neurons) :], bounds[: len(rows.neurons)]",
+        "return bounds[:, :k], -bounds[:, k:]",
+        "return -bounds[:, k:], bounds[:, :k]",
     ),
     Fault(
         "constrained rows of other neurons",

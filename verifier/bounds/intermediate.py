@@ -198,7 +198,7 @@ class _Rows:
             fast = self.proposals
             ascent = Ascent(
                 self.graph.to(fast),
-                {p: unit_rows(fast, part, shape)},
+                {p: unit_rows(fast, part[None], shape)},
                 fast.asarray(self.low),
                 fast.asarray(self.high),
                 {n: Interval(fast.asarray(b.lower), fast.asarray(b.upper)) for n, b in below.items()},
@@ -209,7 +209,7 @@ class _Rows:
             _, parameters = ascent.run(enough, self.deadline)
             parameters = parameters.map(self.arrays.asarray)
         problem = problem_of(graph, self.low, self.high, below, parameters)
-        result = evaluate(graph, {p: unit_rows(self.arrays, part, shape)}, problem, self.weights).lower[0]
+        result = evaluate(graph, {p: unit_rows(self.arrays, part[None], shape)}, problem, self.weights).lower[0]
         return result[:k], -result[k:]
 
 
@@ -224,10 +224,10 @@ def _merged(arrays: Arrays, bounds: Interval, parts: list[np.ndarray], results: 
 
 
 def unit_rows(arrays: Arrays, part: np.ndarray, shape: tuple[int, ...]) -> Array:
-    """(1, 2k, *shape): +e_j for every j of part, then -e_j."""
-    k, size = len(part), int(np.prod(shape))
-    rows = arrays.zeros((2 * k, size))
-    index, at = arrays.indices(part), arrays.indices(np.arange(k))
-    rows[at, index] = 1.0
-    rows[at + k, index] = -1.0
-    return arrays.xp.reshape(rows, (1, 2 * k, *shape))
+    """(B, 2k, *shape): +e_j for every j of part (B, k), then -e_j."""
+    (count, k), size = part.shape, int(np.prod(shape))
+    rows = arrays.zeros((count * 2 * k, size))
+    first = (2 * k * np.arange(count)[:, None] + np.arange(k)).reshape(-1)
+    rows[arrays.indices(first), arrays.indices(part.reshape(-1))] = 1.0
+    rows[arrays.indices(first + k), arrays.indices(part.reshape(-1))] = -1.0
+    return arrays.xp.reshape(rows, (count, 2 * k, *shape))

@@ -34,16 +34,20 @@ _CHUNK_NUMBERS = 3_000_000, 12_000_000
 
 
 class Rows(NamedTuple):
-    """Neurons (k,) of pre-activation `node` of the reduced graph, in one subproblem."""
+    """Neurons (G, k) of pre-activation `node` of the reduced graph in the subproblems (G,), of which each has `counts` (G,) of its own;
+    the rest repeats one of them."""
 
-    subproblem: int
     node: int
+    subproblems: np.ndarray
     neurons: np.ndarray
+    counts: np.ndarray
 
 
 class Found(NamedTuple):
-    """Rigorous lower, upper (k,) of some rows, and the dual variables (1, 2k, size) that they come from: for +p, then for -p."""
+    """Rigorous lower, upper (k,) of `neurons` of a subproblem, and the dual variables (1, 2k or 1, size) that they come from."""
 
+    subproblem: int
+    neurons: np.ndarray
     lower: np.ndarray
     upper: np.ndarray
     parameters: Parameters
@@ -130,69 +134,83 @@ class ConstrainedRows:
         low, high = tree.enclosures(splits)
         following = list(starts)
         for node in tree.graph.preactivations:
-            rows = self._rows(node, low, high)
+            rows = self._rows(node, low, high, workers.cores)
             if not rows or late():
                 continue
-            bound = lambda r: self._bound(splits, low, high, r, starts[r.subproblem].get(node), late)  # noqa: B023, E731
-            kept: dict[int, list[tuple[np.ndarray, Parameters]]] = {}
-            for r, found in zip(rows, workers.map(bound, rows)):
-                if found is None:
-                    continue
-                at = tree.neurons.slices[node].start + r.neurons
+            bound = lambda r: self._bound(splits, low, high, r, [starts[b].get(node) for b in r.subproblems], late)  # noqa: B023, E731
+            kept: dict[int, list[Found]] = {}
+            for found in (f for group in workers.map(bound, rows) for f in group):
+                at = tree.neurons.slices[node].start + found.neurons
                 # A bound that is NaN is none.
-                low[r.subproblem, at] = np.fmax(low[r.subproblem, at], found.lower)
-                high[r.subproblem, at] = np.fmin(high[r.subproblem, at], found.upper)
-                kept.setdefault(r.subproblem, []).append((r.neurons, found.parameters))
+                low[found.subproblem, at] = np.fmax(low[found.subproblem, at], found.lower)
+                high[found.subproblem, at] = np.fmin(high[found.subproblem, at], found.upper)
+                kept.setdefault(found.subproblem, []).append(found)
             for b, parts in kept.items():
-                following[b] = {**following[b], node: Start.of(parts)}
+                following[b] = {**following[b], node: Start.of([(f.neurons, f.parameters) for f in parts])}
         return low, high, following
 
-    def _rows(self, node: int, low: np.ndarray, high: np.ndarray) -> list[Rows]:
+    def _rows(self, node: int, low: np.ndarray, high: np.ndarray, cores: int) -> list[Rows]:
+        """Chunks of rows: of several subproblems with about as many each, or of a part of one."""
         tree, s = self.tree, self.tree.neurons.slices[node]
         crossed: np.ndarray = np.any(low > high, axis=1)
         loose = to_numpy(unstable(tree.graph, node, Interval(low[:, s], high[:, s]))) & ~crossed[:, None]
-        graphs = tree.graph, tree.network.neurons.graph
-        most = max(1, min(numbers // (2 * sum(n.size for n in graph.nodes)) for numbers, graph in zip(_CHUNK_NUMBERS, graphs)))
-        rows = []
-        for b in np.flatnonzero(loose.any(axis=1)):
+        graphs, total = (tree.graph, tree.network.neurons.graph), int(loose.sum())
+        most = min(numbers // (2 * sum(n.size for n in graph.nodes)) for numbers, graph in zip(_CHUNK_NUMBERS, graphs))
+        most = max(1, min(most, -(-total // cores)))
+        counts = loose.sum(axis=1)
+        rows: list[Rows] = []
+        group: list[int] = []
+        for b in sorted(np.flatnonzero(counts), key=lambda b: -counts[b]):
             index = np.flatnonzero(loose[b])
-            rows += [Rows(int(b), node, index[i : i + most]) for i in range(0, len(index), most)]
-        return rows
+            if len(index) > most:
+                parts = [index[i : i + most] for i in range(0, len(index), most)]
+                rows += [Rows(node, np.array([b]), part[None], np.array([len(part)])) for part in parts]
+                continue
+            if group and counts[group[0]] * (len(group) + 1) > most:
+                rows.append(_padded(node, loose, group))
+                group = []
+            group.append(int(b))
+        return [*rows, _padded(node, loose, group)] if group else rows
 
     def _bound(
-        self, splits: Splits, low: np.ndarray, high: np.ndarray, rows: Rows, start: Start | None, late: Callable[[], bool]
-    ) -> Found | None:
+        self, splits: Splits, low: np.ndarray, high: np.ndarray, rows: Rows, starts: Sequence[Start | None], late: Callable[[], bool]
+    ) -> list[Found]:
         if late():
-            return None
-        tree, b = self.tree, rows.subproblem
+            return []
+        tree, which = self.tree, rows.subproblems
         fast, total, t, s = tree.proposals, tree.neurons.total, self._reduced.output, tree.neurons.slices[rows.node]
-        one, mine = splits.select(slice(b, b + 1)), own_rows(tree.targets, splits.disjunct[b : b + 1])
-        known = tree.neurons.split(fast.asarray(low[b : b + 1, :total]), fast.asarray(high[b : b + 1, :total]))
+        some, low, high = splits.select(which), low[which], high[which]
+        mine = own_rows(tree.targets, some.disjunct)
+        known = tree.neurons.split(fast.asarray(low[:, :total]), fast.asarray(high[:, :total]))
         known[t] = satisfied(Interval(*map(fast.asarray, self._values)), mine, fast)
-        width = np.tile((high - low)[b, s][rows.neurons], 2)[None, :, None]
+        width = np.tile(np.take_along_axis((high - low)[:, s], rows.neurons, axis=1), 2)[:, :, None]
         graph = self._reduced.to(fast)
         ascent = Ascent(
             graph,
             {rows.node: unit_rows(fast, rows.neurons, graph.nodes[rows.node].shape)},
-            fast.asarray(low[b : b + 1, total:]),
-            fast.asarray(high[b : b + 1, total:]),
+            fast.asarray(low[:, total:]),
+            fast.asarray(high[:, total:]),
             known,
-            start.select(rows.neurons, fast) if start is not None and start.covers(rows.neurons) else initial_parameters(graph, t, known),
-            {**tree.signs(one, fast), t: signs(mine, fast)},
+            _together(starts, rows.neurons, initial_parameters(graph, t, known), fast),
+            {**tree.signs(some, fast), t: signs(mine, fast)},
             _SCHEDULE,
-            {t: fast.asarray(width / max(-float(splits.bound[b]), 1e-9))},
+            {t: fast.asarray(width / np.maximum(-some.bound, 1e-9)[:, None, None])},
         )
         _, parameters = ascent.run(lambda lower: lower > np.inf, late)
-        lower, upper = self._accepted(low[b], high[b], rows, mine, parameters)
-        return Found(lower, upper, parameters.map(to_numpy))
+        lower, upper = self._accepted(low, high, rows, mine, parameters)
+        own = parameters.map(to_numpy)
+        return [
+            Found(int(b), rows.neurons[g, :k], lower[g, :k], upper[g, :k], own.map(lambda a, g=g, k=k: _rows_of(a, g, k)))  # type: ignore[misc]
+            for g, (b, k) in enumerate(zip(which, rows.counts))
+        ]
 
     def _accepted(
         self, low: np.ndarray, high: np.ndarray, rows: Rows, mine: np.ndarray, parameters: Parameters
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Rigorous (lower, upper), (k,) each."""
+        """Rigorous (lower, upper), (G, k) each."""
         tree, exact, network = self.tree, self.tree.exact, self.tree.network
-        below, above = (np.array(side[None]) for side in (network.below, network.above))
-        below[0, network.kept], above[0, network.kept] = low, high
+        below, above = (np.repeat(side[None], len(low), axis=0) for side in (network.below, network.above))
+        below[:, network.kept], above[:, network.kept] = low, high
         total, graph = network.neurons.total, self._network.to(exact)
         known = network.neurons.split(exact.asarray(below[:, :total]), exact.asarray(above[:, :total]))
         chosen = tree.parameters_on_network(parameters, known)
@@ -200,7 +218,40 @@ class ConstrainedRows:
         chosen = replace(chosen, multipliers={**chosen.multipliers, graph.output: gamma})
         known[graph.output] = satisfied(self._values, mine, exact)
         problem = problem_of(graph, exact.asarray(below[:, total:]), exact.asarray(above[:, total:]), known, chosen)
-        p = self._originals[rows.node]
+        p, k = self._originals[rows.node], rows.neurons.shape[1]
         units = unit_rows(exact, tree.places(rows.node, p)[rows.neurons], graph.nodes[p].shape)
-        bounds = to_numpy(evaluate(graph, {p: units}, problem, self._weights).lower)[0]
-        return bounds[: len(rows.neurons)], -bounds[len(rows.neurons) :]
+        bounds = to_numpy(evaluate(graph, {p: units}, problem, self._weights).lower)
+        return bounds[:, :k], -bounds[:, k:]
+
+
+def _padded(node: int, loose: np.ndarray, group: Sequence[int]) -> Rows:
+    """The rows of subproblems `group` with all their loose neurons (B, size)."""
+    counts = loose[group].sum(axis=1)
+    order = np.argsort(~loose[group], axis=1, kind="stable")[:, : counts.max()]
+    neurons = np.where(np.arange(order.shape[1]) < counts[:, None], order, order[:, :1])
+    return Rows(node, np.array(group), neurons, counts)
+
+
+def _rows_of(a: np.ndarray, g: int, k: int) -> np.ndarray:
+    """Of dual variables (G or 1, 2K or 1, size) those of subproblem g, without the padding of its k neurons: (1, 2k or 1, size)."""
+    one = a[g : g + 1] if a.shape[0] > 1 else a
+    half = a.shape[1] // 2
+    return np.concatenate([one[:, :k], one[:, half : half + k]], axis=1) if half else one
+
+
+def _together(starts: Sequence[Start | None], neurons: np.ndarray, initial: Parameters, arrays: Arrays) -> Parameters:
+    """Dual variables (G, 2k, size) to start from, for the neurons (G, k) of G subproblems; `initial` where there are none."""
+    if not any(start is not None and start.covers(n) for start, n in zip(starts, neurons)):
+        return initial
+    shape = (1, 2 * neurons.shape[1])
+    parts: list[Parameters] = []
+    for g, (start, n) in enumerate(zip(starts, neurons)):
+        if start is not None and start.covers(n):
+            parts.append(start.select(n, arrays))
+        else:
+            parts.append(initial.map(lambda a, g=g: a[g : g + 1] if a.shape[0] > 1 else a))  # type: ignore[misc]
+    full = [p.map(lambda a: arrays.xp.broadcast_to(a, (*shape, a.shape[-1]))) for p in parts]
+    slopes = {n: Lines(*(arrays.xp.concat(list(sides)) for sides in zip(*(p.slopes[n] for p in full)))) for n in full[0].slopes}
+    sizes = {n: m for p in full for n, m in p.multipliers.items()}
+    multipliers = {n: arrays.xp.concat([p.multipliers.get(n, 0.0 * like) for p in full]) for n, like in sizes.items()}
+    return Parameters(slopes, multipliers)

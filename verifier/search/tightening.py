@@ -22,6 +22,8 @@ from verifier.search.tree import Tree
 
 _ROUNDS = 2
 """Rounds that a subproblem gets at the root at least."""
+_TOGETHER = 16
+"""Subproblems whose rounds are run together below the root: few, as what they gain is the best guess for the next ones."""
 _REPEATED = {"root": 0.02, "tree": 0.04}
 """Part of the gap that a round has to close to be repeated at once; in the tree splits would help the next one."""
 _ROUND_WORK = 0.7
@@ -29,8 +31,9 @@ _ROUND_WORK = 0.7
 _LEAST_GAIN = 0.02
 """Part of the gap that rounds have to close on average to be tried further down."""
 
-_SHARE = 5.0
-"""Time that rounds further down may take at most, against that of splits, where they close the whole gap."""
+_SHARE = 100.0
+"""Time that rounds further down may take at most, against that of splits, where they close the whole gap; it falls with the square of
+what they close."""
 
 Again = Callable[[np.ndarray, Splits], np.ndarray]
 """(numbers of subproblems still open, these after a round) -> (B,) True for another round."""
@@ -75,11 +78,13 @@ class Tightening:
         return self._rounds(splits, limit, again)
 
     def due(self, splits: Splits, seconds: float, elsewhere: float) -> np.ndarray:
-        """(B,) True where a round is expected to save more than it takes. seconds: time of a subproblem. elsewhere: time spent on
-        splits; the less rounds close, the smaller the part of it that they may take, as what they save is only a guess."""
-        if self.gain < _LEAST_GAIN or self.spent > _SHARE * self.gain * elsewhere:
+        """(B,) True where a round is expected to save more than it takes, of the first ones. seconds: time of a subproblem.
+        elsewhere: time spent on splits; the less rounds close, the smaller the part of it that they may take, as what they save is
+        only a guess."""
+        if self.gain < _LEAST_GAIN or self.spent > _SHARE * self.gain**2 * elsewhere:
             return np.zeros(len(splits), bool)
-        return self._worth(growth(splits.gains), splits.bound, self.gain, seconds)
+        due = self._worth(growth(splits.gains), splits.bound, self.gain, seconds)
+        return due & (np.cumsum(due[::-1])[::-1] <= _TOGETHER)  # the last ones: they come first in the frontier
 
     def run(self, splits: Splits, seconds: float) -> Step:
         """Subproblems anywhere in the tree after as many rounds as are expected to save more than they take."""
