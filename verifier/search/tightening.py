@@ -20,14 +20,16 @@ from verifier.search.splits import Splits
 from verifier.search.subproblems import Step, advance
 from verifier.search.tree import Tree
 
-_ROUNDS = 2
-"""Rounds that a subproblem gets at the root at least."""
+_ROUNDS, _MOST = 2, 3
+"""Rounds that a subproblem gets at the root at least, and further down at most at a time."""
 _TOGETHER = 16
 """Subproblems whose rounds are run together below the root: few, as what they gain is the best guess for the next ones."""
 _REPEATED = {"root": 0.02, "tree": 0.04}
 """Part of the gap that a round has to close to be repeated at once; in the tree splits would help the next one."""
 _ROUND_WORK = 0.7
 """Time of a neuron in a round, in subproblems."""
+_LONG = 600.0
+"""Seconds that nothing is worth waiting for, however much time there is."""
 _LEAST_GAIN = 0.02
 """Part of the gap that rounds have to close on average to be tried further down."""
 
@@ -79,21 +81,29 @@ class Tightening:
 
     def due(self, splits: Splits, seconds: float, elsewhere: float) -> np.ndarray:
         """(B,) True where a round is expected to save more than it takes, of the first ones. seconds: time of a subproblem.
-        elsewhere: time spent on splits; the less rounds close, the smaller the part of it that they may take, as what they save is
-        only a guess."""
-        if self.gain < _LEAST_GAIN or self.spent > _SHARE * self.gain**2 * elsewhere:
+
+        elsewhere: time spent on splits. What a round saves is only a guess: the less rounds close, the smaller the part of that time
+        that they may take. Where splits alone would take longer than there is time, that does not matter.
+        """
+        if self.gain < _LEAST_GAIN:
             return np.zeros(len(splits), bool)
-        due = self._worth(growth(splits.gains), splits.bound, self.gain, seconds)
+        rate = growth(splits.gains)
+        due = self._worth(rate, splits.bound, self.gain, seconds)
+        if self.spent > _SHARE * self.gain**2 * elsewhere:
+            left = min(self.context.deadline - self.context.clock(), _LONG)
+            due &= np.minimum(-rate * splits.bound, 100.0) > np.log(left / max(seconds, 1e-6))
         return due & (np.cumsum(due[::-1])[::-1] <= _TOGETHER)  # the last ones: they come first in the frontier
 
     def run(self, splits: Splits, seconds: float) -> Step:
         """Subproblems anywhere in the tree after as many rounds as are expected to save more than they take."""
-        rate, bounds = growth(splits.gains), splits.bound.copy()
+        rate, bounds, rounds = growth(splits.gains), splits.bound.copy(), 0
 
         def again(index: np.ndarray, found: Splits) -> np.ndarray:
+            nonlocal rounds
+            rounds += 1
             gain = 1.0 - found.bound / np.minimum(bounds[index], -1e-30)
             bounds[index] = found.bound
-            return self._worth(rate[index], found.bound, gain, seconds) & (gain >= _REPEATED["tree"])
+            return self._worth(rate[index], found.bound, gain, seconds) & (gain >= _REPEATED["tree"]) & (rounds < _MOST)
 
         start = self.context.clock()
         step = self._rounds(splits, self.context.deadline, again)
