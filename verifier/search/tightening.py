@@ -30,9 +30,8 @@ _ROUND_WORK = 0.7
 """Time of a neuron in a round, in subproblems."""
 _LONG = 600.0
 """Seconds that nothing is worth waiting for, however much time there is."""
-_LEAST_GAIN = 0.02
-"""Part of the gap that rounds have to close on average to be tried further down."""
-
+_LEAST_GAIN, _PROBES = 0.02, 0.05
+"""Part of the gap that rounds have to close on average to be tried further down; where they do not, part of the time for trying again."""
 _SHARE = 100.0
 """Time that rounds further down may take at most, against that of splits, where they close the whole gap; it falls with the square of
 what they close."""
@@ -85,7 +84,7 @@ class Tightening:
         elsewhere: time spent on splits. What a round saves is only a guess: the less rounds close, the smaller the part of that time
         that they may take. Where splits alone would take longer than there is time, that does not matter.
         """
-        if self.gain < _LEAST_GAIN:
+        if self.gain < _LEAST_GAIN and self.spent > _PROBES * elsewhere:
             return np.zeros(len(splits), bool)
         rate = growth(splits.gains)
         due = self._worth(rate, splits.bound, self.gain, seconds)
