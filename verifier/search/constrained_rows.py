@@ -29,8 +29,10 @@ from verifier.search.tree import Tree
 
 _SCHEDULE = Schedule(10, multiplier_step=0.3)
 """Of a round; the multipliers of the query's rows move in units of (width of the neuron / bound of the subproblem)."""
-_CHUNK_NUMBERS = 3_000_000, 12_000_000
+_CHUNK_NUMBERS = 3_000_000, 4_000_000
 """Numbers of one array over all nodes of the reduced graph, and of the network, in a chunk of rows."""
+_KEPT_NUMBERS = 100_000_000
+"""Numbers that the dual variables of all neurons' rows may hold in all disjuncts; where there are more, every round starts anew."""
 
 
 class Rows(NamedTuple):
@@ -44,13 +46,14 @@ class Rows(NamedTuple):
 
 
 class Found(NamedTuple):
-    """Rigorous lower, upper (k,) of `neurons` of a subproblem, and the dual variables (1, 2k or 1, size) that they come from."""
+    """Rigorous lower, upper (k,) of `neurons` of a subproblem, and the dual variables (1, 2k or 1, size) that they come from, where
+    those are kept."""
 
     subproblem: int
     neurons: np.ndarray
     lower: np.ndarray
     upper: np.ndarray
-    parameters: Parameters
+    parameters: Parameters | None
 
 
 class Start(NamedTuple):
@@ -92,6 +95,11 @@ class ConstrainedRows:
     """Of one tree."""
 
     tree: Tree
+
+    @cached_property
+    def _kept(self) -> bool:
+        """Whether dual variables are kept for the next round."""
+        return 2 * self.tree.neurons.total**2 * len(self.tree.targets.constant) <= _KEPT_NUMBERS
 
     @cached_property
     def _reduced(self) -> Graph:
@@ -138,15 +146,16 @@ class ConstrainedRows:
             if not rows or late():
                 continue
             bound = lambda r: self._bound(splits, low, high, r, [starts[b].get(node) for b in r.subproblems], late)  # noqa: B023, E731
-            kept: dict[int, list[Found]] = {}
+            kept: dict[int, list[tuple[np.ndarray, Parameters]]] = {}
             for found in (f for group in workers.map(bound, rows) for f in group):
                 at = tree.neurons.slices[node].start + found.neurons
                 # A bound that is NaN is none.
                 low[found.subproblem, at] = np.fmax(low[found.subproblem, at], found.lower)
                 high[found.subproblem, at] = np.fmin(high[found.subproblem, at], found.upper)
-                kept.setdefault(found.subproblem, []).append(found)
+                if found.parameters is not None:
+                    kept.setdefault(found.subproblem, []).append((found.neurons, found.parameters))
             for b, parts in kept.items():
-                following[b] = {**following[b], node: Start.of([(f.neurons, f.parameters) for f in parts])}
+                following[b] = {**following[b], node: Start.of(parts)}
         return low, high, following
 
     def _rows(self, node: int, low: np.ndarray, high: np.ndarray, cores: int) -> list[Rows]:
@@ -198,11 +207,12 @@ class ConstrainedRows:
         )
         _, parameters = ascent.run(lambda lower: lower > np.inf, late)
         lower, upper = self._accepted(low, high, rows, mine, parameters)
-        own = parameters.map(to_numpy)
-        return [
-            Found(int(b), rows.neurons[g, :k], lower[g, :k], upper[g, :k], own.map(lambda a, g=g, k=k: _rows_of(a, g, k)))  # type: ignore[misc]
-            for g, (b, k) in enumerate(zip(which, rows.counts))
-        ]
+        own = parameters.map(to_numpy) if self._kept else None
+        found = []
+        for g, (sub, k) in enumerate(zip(which, rows.counts)):
+            mine_alone = own.map(lambda a, g=g, k=k: _rows_of(a, g, k)) if own is not None else None  # type: ignore[misc]
+            found.append(Found(int(sub), rows.neurons[g, :k], lower[g, :k], upper[g, :k], mine_alone))
+        return found
 
     def _accepted(
         self, low: np.ndarray, high: np.ndarray, rows: Rows, mine: np.ndarray, parameters: Parameters
