@@ -39,8 +39,11 @@ class SearchSettings:
     seed: int = _option(0, "seed of every random choice", types=(int,), least=0)
     device: Literal["auto", "cpu", "cuda"] = _option("auto", "where bounds are computed", types=(str,), choices=("auto", "cpu", "cuda"))
     batch: int | None = _option(None, "most subproblems bounded at once; chosen from the network's size if not set", types=(int,), least=1)
-    candidates: int = _option(
-        16, "neurons of a subproblem whose split is tried before one is chosen; 1 trusts the score alone", types=(int,), least=1
+    candidates: int | None = _option(
+        None,
+        "neurons of a subproblem whose split is tried before one is chosen; 1 trusts the score alone; chosen from their number if not set",
+        types=(int,),
+        least=1,
     )
 
 
@@ -52,7 +55,10 @@ class AttackSettings:
 
 @dataclass(frozen=True)
 class BoundSettings:
-    iterations: int = _option(8, "steps of the slope optimiser a batch of subproblems; 0 turns it off", types=(int,), least=0)
+    iterations: int | None = _option(
+        None, "steps of the slope optimiser a batch of subproblems; 0 turns it off; chosen from the number of neurons if not set",
+        types=(int,), least=0,
+    )
     root_iterations: int = _option(100, "steps of the slope optimiser at the root", types=(int,), least=0)
 
 

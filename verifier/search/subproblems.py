@@ -21,10 +21,6 @@ from verifier.search.outcome import Context
 from verifier.search.splits import Splits
 from verifier.search.tree import Tree
 
-_SMALL, _MANY = 256, 24
-"""Up to so many unstable neurons, so many candidates are tried at least: bounds are cheap there, and the scores a poor guide. On
-safenlp medical 2445: 45,000 subproblems with 24 candidates, not done after 115,000 with 8."""
-
 
 @dataclass(frozen=True, eq=False)
 class Bounded:
@@ -135,8 +131,6 @@ def _chosen(tree: Tree, found: Bounded, most: int, context: Context) -> Splits:
     if not len(keep):
         return splits
     dual = found.dual.select(tree.proposals.indices(keep))
-    if most > 1 and tree.neurons.total <= _SMALL:
-        most = max(most, _MANY)
     neuron, point = candidates(tree.graph, tree.neurons, dual, found.bounds[keep], found.low[keep], found.high[keep], most)
     best = np.zeros(len(keep), np.int64)
     if neuron.shape[1] > 1:
