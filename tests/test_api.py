@@ -155,6 +155,17 @@ def test_known_answers(claim: verifier.api.Claim, status: Status) -> None:
     assert found.status is status, found.explanation
 
 
+def test_a_norm_over_a_box_around_zero() -> None:
+    """The sum of squares is not negative, although rounded bounds of it may be."""
+    tensor = lambda name, shape: onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)  # noqa: E731
+    node = onnx.helper.make_node("ReduceL2", ["x"], ["y"], axes=[1], keepdims=0)
+    graph = onnx.helper.make_graph([node], "norm", [tensor("x", [1, 3])], [tensor("y", [1])])
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 13)])
+    cube = Box([-1, -1, -1], [1, 1, 1])
+    assert verify(model, OutputRange(cube, {0: ("-0.1", "1.8")}), timeout=20).status is Status.UNSAT
+    assert verify(model, OutputRange(cube, {0: ("-0.1", "1.7")}), timeout=20).status is Status.SAT
+
+
 def test_templates() -> None:
     path = SPECS / "templates" / "tiny_robustness.yaml"
     found = {v.provenance.query.name: v.status.value for v in verify_each(path, timeout=60)}

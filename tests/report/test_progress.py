@@ -30,6 +30,14 @@ def test_the_table() -> None:
     )
 
 
+def test_the_rate_is_that_since_subproblems_were_counted() -> None:
+    stream = io.StringIO()
+    table = progress.Table(stream)
+    for event in (ROOT, BATCH, Event("A", 1.99), Event("B", 2.02, nodes=1510)):
+        table(event)
+    assert stream.getvalue().splitlines()[-1].split()[-2:] == ["000", "-"]  # 1 000 a second
+
+
 def test_all_proved_is_said_only_when_it_is() -> None:
     assert "99.9%" in progress.line(Event("B", 1.0, proved=1 - 2**-40), None)
     assert "100.0%" in progress.line(Event("*", 1.0, proved=1.0, message="unsat"), None)

@@ -46,7 +46,8 @@ class Table:
         self._dangling = self._live and event.kind == "B"
         self._stream.write(text if self._dangling else text + "\n")
         self._stream.flush()
-        self._previous = event
+        if self._previous is None or event.nodes:  # events of attacks and of the root do not count subproblems
+            self._previous = event
 
     def close(self) -> None:
         """Leave the cursor at the start of a line."""
@@ -88,7 +89,7 @@ def broadcast(listeners: list[Listener]) -> Listener | None:
 
 
 def line(event: Event, previous: Event | None) -> str:
-    """One line of the table; `nodes/s` is the rate since the previous event."""
+    """One line of the table; `nodes/s` is the rate since `previous`, the last event that counted some."""
     cells = (
         f"{event.seconds:.2f}s",
         count(event.iteration),

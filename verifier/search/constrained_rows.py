@@ -92,7 +92,8 @@ Starts = Mapping[int, Start]
 
 @dataclass(frozen=True, eq=False)
 class ConstrainedRows:
-    """Of one tree."""
+    """Bounds the neurons of subproblems of one tree: proposals in its reduced graph, acceptance on the network, both with the query's
+    rows as their last node t."""
 
     tree: Tree
 

@@ -53,7 +53,7 @@ class Search:
         progress, frontier = self.progress, self.frontier
         while frontier.count:
             if self.context.out_of_time():
-                return Outcome(False, None, progress.nodes, frontier.worst_bound(), progress.share)
+                return self.late()
             if splits_alone and progress.nodes >= self.tightening.expected(len(self.open_disjuncts)):
                 return None
             parents = frontier.pop(max(1, self.batch // 2))
@@ -65,12 +65,15 @@ class Search:
             try:
                 bounded, step = self._step(parents, splits_alone)
             except Late:
-                worst = min(frontier.worst_bound(), float(parents.bound.min()))
-                return Outcome(False, None, progress.nodes, worst, progress.share)
+                return self.late(float(parents.bound.min()))
             witness = self._account(bounded, step) or self.rounds.run_if_due()
             if witness is not None:
                 return Outcome(False, witness, progress.nodes, step.lowest, progress.share)
         return Outcome(self.stuck == 0, None, progress.nodes, 0.0, progress.share, exhausted=self.stuck > 0)
+
+    def late(self, worst: float = float("inf")) -> Outcome:
+        """What is known where the time is over. worst: least bound of what is open beside the frontier."""
+        return Outcome(False, None, self.progress.nodes, min(worst, self.frontier.worst_bound()), self.progress.share)
 
     @property
     def open_disjuncts(self) -> np.ndarray:
@@ -102,8 +105,8 @@ class Search:
     def _step(self, parents: Splits, splits_alone: bool) -> tuple[Splits, Step]:
         """(subproblems, what became of them): those of `parents` whose enclosures are due to be narrowed, the others going back to
         the frontier; or, where none are, the children of all."""
-        due = self.tightening.due(parents, self.seconds, self.spent)
-        if due.any() and not splits_alone:
+        due = np.zeros(len(parents), bool) if splits_alone else self.tightening.due(parents, self.seconds, self.spent)
+        if due.any():
             self.frontier.push(parents.select(~due))
             return parents.select(due), self.tightening.run(parents.select(due), self.seconds)
         # Where no neuron is left to split, only better multipliers (or smaller boxes) can help.

@@ -216,7 +216,10 @@ def _search(tree: Tree, start: Splits, settings: Settings, context: Context, bat
     if outcome is not None:
         return outcome
     unfinished = start.select(np.isin(start.disjunct, search.open_disjuncts))
-    step = tightening.root(unfinished, context.clock() + _TIGHTENING * (context.deadline - context.clock()))
+    try:
+        step = tightening.root(unfinished, context.clock() + _TIGHTENING * (context.deadline - context.clock()))
+    except Late:
+        return search.late()
     outcome = search.resumed(step.open)
     if outcome is None:
         raise InternalError("a search ended although subproblems are open")

@@ -154,4 +154,4 @@ def reduce_sum_square(call: Call) -> Value:
 @operator("ReduceL2", 1, 2)
 def reduce_l2(call: Call) -> Value:
     y = _norm(call, True)
-    return call.emit(Power(0.5), y, shape=y.shape)
+    return call.emit(Power(0.5, 0.0), y, shape=y.shape)
