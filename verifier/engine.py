@@ -178,7 +178,7 @@ def _at_centre(problem: Problem, gate: Gate, live: Sequence[int]) -> Witness | N
         return None
     lower, upper = problem.prop.disjuncts[live[0]].inner(problem.dtype)
     x, y = problem.replay.run(np.clip(problem.prop.centre.astype(problem.dtype), lower, upper)[None])
-    met = (i for i in live if np.isfinite(y).all() and all(row.holds(x[0], y[0]) for row in problem.prop.disjuncts[i].rows))
+    met = (i for i in live if np.isfinite(y).all() and problem.prop.disjuncts[i].rows_hold(x[0], y[0]))
     which = next(met, None)
     return None if which is None else gate.confirm(x[0], which)
 
@@ -254,8 +254,9 @@ def _verdict(
 
 
 def counterexample_of(problem: Problem, witness: Witness) -> Counterexample:
-    outputs, inputs, constant, _ = problem.prop.disjuncts[witness.disjunct].coefficients()
-    values = outputs @ witness.y.astype(float) + inputs @ witness.x.astype(float) + constant
+    disjunct = problem.prop.disjuncts[witness.disjunct]
+    outputs, inputs, constant, _ = disjunct.coefficients()
+    values = outputs @ np.array(disjunct.extended(witness.x, witness.y), dtype=float) + inputs @ witness.x.astype(float) + constant
     margin = float(-values.max()) if len(values) else float("inf")
     return Counterexample(
         decimals(witness.x),

@@ -32,7 +32,8 @@ Networks = onnx_reader.Source | Mapping[str, onnx_reader.Source]
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """graph: from the inputs to the outputs of `prop`. dtype: the narrowest input type of the networks, whose values all of them hold.
+    """graph: from the inputs to the outputs of `prop`, followed by its products of variables. dtype: the narrowest input type of the
+    networks, whose values all of them hold.
 
     check(lower, upper, seed, stop): compares the graph with onnxruntime on a box; it raises SelfCheckError. files: of the networks.
     """
@@ -140,10 +141,11 @@ def _read_joint(networks: Networks, query: Path) -> Problem:
 
 def _joint(joint: Joint, prop: Property, warnings: list[str]) -> Problem:
     from verifier.graph.combine import JointReplay
+    from verifier.graph.products import with_products
 
-    replay = JointReplay(joint)
+    replay, graph = JointReplay(joint), with_products(joint.graph, prop.monomials)
     files = tuple(FileRecord(model.file, model.sha256, name) for name, model in joint.files.items())
-    return Problem(joint.graph, prop, _narrowest(joint.input_dtypes), replay, replay.check, files,
+    return Problem(graph, prop, _narrowest(joint.input_dtypes), replay, replay.check, files,
                    (*prop.warnings, *joint.warnings, *warnings))
 
 

@@ -12,6 +12,7 @@ from verifier.property.comparisons import Comparisons
 from verifier.property.disjuncts import Disjunct
 from verifier.property.dnf import Arm, Conjunction
 from verifier.property.expression import NumberTable
+from verifier.property.products import Monomial
 from verifier.property.tokens import Scanner, Token
 
 SPACE = rb"\s*(?:;[^\n]*\n\s*)*"
@@ -70,9 +71,11 @@ class AssertionReader:
         except dnf.TooLarge as error:
             raise self._too_large(error, None) from error
 
-    def build(self, common: Arm, arms: list[Arm], inputs: int, outputs: int) -> tuple[Disjunct, ...]:
+    def build(
+        self, common: Arm, arms: list[Arm], inputs: int, outputs: int, monomials: tuple[Monomial, ...] = ()
+    ) -> tuple[Disjunct, ...]:
         try:
-            return dnf.build(self.numbers.freeze(), common, arms, inputs, outputs)
+            return dnf.build(self.numbers.freeze(), common, arms, inputs, outputs, monomials)
         except dnf.MissingBound as error:
             raise self._missing(error, several=bool(self.everything.alternatives)) from error
 

@@ -1,6 +1,8 @@
-"""Comparisons of linear terms, token by token, as bounds and rows.
+"""Comparisons of linear and polynomial terms, token by token, as bounds and rows.
 
-    (<= a b)   a, b: numbers, X_i, Y_j, (+ a ...), (- a), (- a b ...), (* a b ...) with at most one factor that is not constant
+    (<= a b)   a, b: numbers, X_i, Y_j, (+ a ...), (- a), (- a b ...), (* a b ...)
+
+Products of variables are variables of their own (`property.products`), where a language has them.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from verifier.errors import PropertyError
 from verifier.property.disjuncts import LOWER, NOT_REPRESENTABLE, UPPER, Row
 from verifier.property.dnf import Arm, Bounds
 from verifier.property.expression import NUMBER, Linear, NumberError, NumberTable, is_number, literal
+from verifier.property.products import Products, TooManyProducts
 from verifier.property.tokens import Scanner, Token, shown
 
 NAME = rb"(?:0|[1-9][0-9]{0,8})"
@@ -71,11 +74,15 @@ class Term:
 
 @dataclass(frozen=True, eq=False)
 class Comparisons:
-    """Reads comparisons from `scanner`; a subclass knows the variables. Raises PropertyError V203, V207, V209, V211."""
+    """Reads comparisons from `scanner`; a subclass knows the variables. products: None where the language has linear terms alone.
+
+    Raises PropertyError V203, V207, V209, V211.
+    """
 
     scanner: Scanner
     numbers: NumberTable
     warn: Callable[[str, int], None]
+    products: Products | None
 
     def plain_output(self, opening: Token) -> Arm | None:
         """The commonest comparisons of outputs, at once; `opening` is the parenthesis just read. None: use `read`."""
@@ -90,6 +97,10 @@ class Comparisons:
 
     def _shown(self, kind: str, index: int) -> str:
         """What the query calls a variable."""
+        raise NotImplementedError
+
+    def _place(self, product: int) -> int:
+        """Where a product lies behind the outputs."""
         raise NotImplementedError
 
     def read(self, head: Token, opening: Token) -> list[Arm]:
@@ -154,9 +165,14 @@ class Comparisons:
 
     def _multiply(self, a: Linear, b: Linear, at: Token) -> Linear:
         if a.terms and b.terms:
-            names = " and ".join(self._shown(*next(iter(factor.terms))) for factor in (a, b))
-            message = f"a product of variables ({names}) is not supported"
-            raise self.scanner.error(message, "V211", at, "only linear terms are: multiply by constants")
+            if self.products is None:
+                names = " and ".join(self._shown(*next(iter(factor.terms))) for factor in (a, b))
+                message = f"a product of variables ({names}) is not supported"
+                raise self.scanner.error(message, "V211", at, "only linear terms are in VNN-LIB 1; VNN-LIB 2 has products")
+            try:
+                return self.products.expanded(a, b)
+            except TooManyProducts as error:
+                raise self.scanner.error(str(error), "V211", at) from error
         return a.scale(b.constant) if not b.terms else b.scale(a.constant)
 
     def _compare(self, term: Term) -> list[Arm]:
@@ -177,7 +193,8 @@ class Comparisons:
 
     def _arm(self, difference: Linear, strict: bool, at: Token) -> Arm:
         """difference <= 0, or < 0."""
-        inputs, outputs = ({i: c for (k, i), c in difference.terms.items() if k == kind} for kind in "XY")
+        inputs, outputs, products = ({i: c for (k, i), c in difference.terms.items() if k == kind} for kind in "XYP")
+        outputs |= {self._place(k): c for k, c in products.items()}
         row = Row(inputs, outputs, difference.constant, strict, at.line)
         if row.constant_only:
             true = row.holds((), ())

@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from verifier.errors import InternalError, Location, PropertyError
+from verifier.property import products
 from verifier.property.balls import Ball
 from verifier.property.expression import Numbers, as_single, exact, round_down
+from verifier.property.products import Monomial
 
 if TYPE_CHECKING:
     from verifier.property.declarations import Declarations
@@ -35,7 +37,10 @@ def _none() -> np.ndarray:
 
 @dataclass(frozen=True)
 class Row:
-    """sum inputs[i] * X_i + sum outputs[j] * Y_j + constant <= 0, or < 0 where strict; `line` of the file, from 1."""
+    """sum inputs[i] * X_i + sum outputs[j] * Y_j + constant <= 0, or < 0 where strict; `line` of the file, from 1.
+
+    Positions behind the outputs are those of the query's products of variables.
+    """
 
     inputs: dict[int, Fraction]
     outputs: dict[int, Fraction]
@@ -43,14 +48,19 @@ class Row:
     strict: bool
     line: int
 
-    def holds(self, x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray, float32_literals: bool = False) -> bool:
-        """Exactly, at finite x (n,) and y (m,). float32_literals: coefficients and constant are rounded to float32 first."""
+    def holds(
+        self, x: Sequence[float] | np.ndarray, y: Sequence[float | Fraction] | np.ndarray, float32_literals: bool = False
+    ) -> bool:
+        """Exactly, at finite x (n,) and y (m,), values of products included.
+
+        float32_literals: coefficients and constant are rounded to float32 first.
+        """
         rounded = as_single if float32_literals else Fraction
         value = rounded(self.constant)
         for i, coefficient in self.inputs.items():
             value += rounded(coefficient) * exact(float(x[i]))
         for j, coefficient in self.outputs.items():
-            value += rounded(coefficient) * exact(float(y[j]))
+            value += rounded(coefficient) * Fraction(y[j] if isinstance(y[j], Fraction) else float(y[j]))
         return value < 0 if self.strict else value <= 0
 
     @property
@@ -166,13 +176,14 @@ class Box:
 @dataclass(frozen=True, eq=False)
 class Disjunct:
     """One arm of the region: x in `box`, and in `ball` if there is one, and every row true. outputs: the number m of outputs; line:
-    where the arm begins."""
+    where the arm begins; monomials: products of variables, which rows know as the outputs from m on."""
 
     box: Box
     rows: tuple[Row, ...]
     outputs: int
     line: int
     ball: Ball | None = None
+    monomials: tuple[Monomial, ...] = ()
 
     @property
     def lower(self) -> np.ndarray:
@@ -208,13 +219,13 @@ class Disjunct:
         return least > 0 or (row.strict and least == 0)
 
     def coefficients(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """(C (R, m), D (R, n), d (R,), strict (R,)): rows as C y + D x + d in float64.
+        """(C (R, m), D (R, n), d (R,), strict (R,)): rows as C y + D x + d in float64, where y and m include products.
 
         C is exact: a row is multiplied by a positive number where that is needed. What D lacks is within d for all x of the box,
         and d is rounded down, so that the float row nowhere exceeds the exact one (scaled) on the box. Raises PropertyError V211
         for a row that no factor makes exact: a bound on the float row would prove nothing of the exact one.
         """
-        C, D = np.zeros((len(self.rows), self.outputs)), np.zeros((len(self.rows), len(self.box.base)))
+        C, D = np.zeros((len(self.rows), self.outputs + len(self.monomials))), np.zeros((len(self.rows), len(self.box.base)))
         d = np.zeros(len(self.rows))
         for r, row in enumerate(self.rows):
             factor = _factor(row)
@@ -244,7 +255,16 @@ class Disjunct:
             return False
         if not self.box.contains(x, float32_literals) or (self.ball is not None and not self.ball.contains(x)):
             return False
-        return all(row.holds(x, y, float32_literals) for row in self.rows)
+        return self.rows_hold(x, y, float32_literals)
+
+    def rows_hold(self, x: np.ndarray, y: np.ndarray, float32_literals: bool = False) -> bool:
+        """Every row is true at finite x (n,), y (m,), exactly; the box is not asked."""
+        extended = self.extended(x, y)
+        return all(row.holds(x, extended, float32_literals) for row in self.rows)
+
+    def extended(self, x: np.ndarray, y: np.ndarray) -> np.ndarray | list[float | Fraction]:
+        """y (m,) followed by the exact values of the products at finite x (n,), y."""
+        return [*y.tolist(), *products.values(self.monomials, x, y)] if self.monomials else y
 
 
 @dataclass(frozen=True, eq=False)
@@ -253,7 +273,7 @@ class Property:
 
     source: file name; sha256: of the file's bytes as stored; version: of the language; warnings: for the user. declarations: of a
     VNN-LIB 2 query, whose variables lie in the joint input and output. part: which of the queries of a template. centre (n,): a point to
-    try before any other, such as the sample of a robustness property.
+    try before any other, such as the sample of a robustness property. monomials: see Disjunct.
     """
 
     inputs: int
@@ -266,6 +286,7 @@ class Property:
     declarations: Declarations | None = None
     part: str = ""
     centre: np.ndarray | None = None
+    monomials: tuple[Monomial, ...] = ()
 
     @property
     def ball(self) -> Ball | None:

@@ -14,6 +14,7 @@ import numpy as np
 
 from verifier.property.disjuncts import LOWER, NO_BOUND, Box, Disjunct, Row
 from verifier.property.expression import Numbers
+from verifier.property.products import Monomial
 
 MOST_DISJUNCTS = 100_000
 MOST_ENTRIES = 20_000_000
@@ -108,7 +109,9 @@ class MissingBound(Exception):
         self.index, self.side, self.line = index, side, line
 
 
-def build(numbers: Numbers, common: Arm, arms: Iterable[Arm], inputs: int, outputs: int) -> tuple[Disjunct, ...]:
+def build(
+    numbers: Numbers, common: Arm, arms: Iterable[Arm], inputs: int, outputs: int, monomials: tuple[Monomial, ...] = ()
+) -> tuple[Disjunct, ...]:
     """One disjunct an arm, each with the common bounds and rows. Raises MissingBound."""
     base = np.full(2 * inputs, NO_BOUND, dtype=np.int32)
     keys, ids = _tightest(numbers, common.bounds)
@@ -123,7 +126,7 @@ def build(numbers: Numbers, common: Arm, arms: Iterable[Arm], inputs: int, outpu
         if name not in boxes:
             boxes[name] = box = _box(whole, arm)
             _require_bounds(open_keys, box, arm.line)
-        result.append(Disjunct(boxes[name], common.rows + arm.rows, outputs, arm.line))
+        result.append(Disjunct(boxes[name], common.rows + arm.rows, outputs, arm.line, monomials=monomials))
     return tuple(result)
 
 

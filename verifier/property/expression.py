@@ -226,7 +226,7 @@ def _order(a: Fraction, b: Fraction) -> int:
 
 
 Variable = tuple[str, int]
-"""("X", i) or ("Y", j)."""
+"""("X", i) or ("Y", j); in a term of a comparison also ("P", k), a product of such variables."""
 
 
 @dataclass(eq=False)

@@ -48,7 +48,7 @@ class _Reader(AssertionReader):
     def __init__(self, scanner: Scanner) -> None:
         super().__init__(scanner)
         self.variables = Variables()
-        self.comparisons = FlatComparisons(scanner, self.numbers, self.warn, self.variables)
+        self.comparisons = FlatComparisons(scanner, self.numbers, self.warn, None, self.variables)
 
     def input_name(self, index: int) -> str:
         return f"X_{index}"

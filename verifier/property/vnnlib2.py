@@ -3,7 +3,7 @@
     (vnnlib-version <2.0>)
     (declare-network f (declare-input X float32 [1,5]) (declare-output Y float32 [1,5]))
     (declare-network g (equal-to f) (declare-input Xg float32 [1,5]) (declare-output Yg float32 [1,5]))
-    (assert (and (<= X[0,1] 0.5) (>= X[0,1] -0.5)))            comparisons < <= > >= == != of linear terms + - *
+    (assert (and (<= X[0,1] 0.5) (>= X[0,1] -0.5)))            comparisons < <= > >= == != of terms + - *
     (assert (or (< Y[0,0] Yg[0,0]) (!= Y[0,1] Yg[0,1])))       nested and, or
 
 The result speaks of one joint input and one joint output (`property.declarations`). Runs of bounds of one input variable, one or
@@ -28,6 +28,7 @@ from verifier.property.declarations import Declarations, Variable
 from verifier.property.disjuncts import LOWER, UPPER, Property, Row
 from verifier.property.dnf import Arm, Bounds, Conjunction
 from verifier.property.expression import NUMBER, Linear, NumberError, is_number, literal
+from verifier.property.products import Products, moved
 from verifier.property.symbols import NAME, Element, Symbols
 from verifier.property.tokens import Scanner, Source, Token, find
 
@@ -72,6 +73,7 @@ class _Runs:
 class _Comparisons(Comparisons):
     """types: the element type of the comparison at hand and the first token that has it."""
 
+    products: Products
     symbols: Symbols
     types: list[tuple[str, Token]] = field(default_factory=list)
 
@@ -131,12 +133,16 @@ class _Comparisons(Comparisons):
     def _shown(self, kind: str, index: int) -> str:
         return self.symbols.shown(kind, index)
 
+    def _place(self, product: int) -> int:
+        return self.symbols.sizes["Y"] + self.products.place(product)
+
 
 class _Reader(AssertionReader):
     def __init__(self, scanner: Scanner) -> None:
         super().__init__(scanner)
         self.symbols = Symbols(scanner)
-        self.comparisons = _Comparisons(scanner, self.numbers, self.warn, self.symbols)
+        self.products = Products()
+        self.comparisons = _Comparisons(scanner, self.numbers, self.warn, self.products, self.symbols)
         self.version = ""
         self.asserted = False
         self._runs: dict[bytes, _Runs | None] = {}
@@ -165,10 +171,12 @@ class _Reader(AssertionReader):
         first = np.unique(sources, return_index=True)[1]
         self._name_of = lambda index: self.symbols.shown("X", int(first[index]))
         common, arms = self._with_type_bounds(common, arms, first)
-        disjuncts = self.build(common, arms, inputs, outputs)
+        monomials = moved(self.products.placed, sources)
+        disjuncts = self.build(common, arms, inputs, outputs, monomials)
         declarations = Declarations(tuple(self.symbols.networks.values()), sources)
         warnings = self.all_warnings(disjuncts)
-        return Property(inputs, outputs, disjuncts, self.scanner.name, source.digest, self.version, warnings, declarations)
+        origin = self.scanner.name, source.digest, self.version
+        return Property(inputs, outputs, disjuncts, *origin, warnings, declarations, monomials=monomials)
 
     def _substituted(self, common: Arm, arms: list[Arm]) -> tuple[np.ndarray, Arm, list[Arm]]:
         count = self.symbols.sizes["X"]

@@ -38,6 +38,8 @@ def vnnlib2(prop: Property, declarations: Declarations, comments: Sequence[str] 
     firsts = np.unique(declarations.sources, return_index=True)[1].tolist()
 
     def name(kind: str, i: int) -> str:
+        if kind == "Y" and i >= len(outputs):
+            return f"(* {' '.join(name(*variable) for variable in prop.monomials[i - len(outputs)])})"
         return inputs[firsts[i]] if kind == "X" else outputs[i]
 
     ties = [f"(assert (== {inputs[i]} {name('X', k)}))" for i, k in enumerate(declarations.sources.tolist()) if firsts[k] != i]

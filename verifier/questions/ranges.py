@@ -73,6 +73,9 @@ def output_ranges(
             if not 0 <= j < problem.prop.outputs:
                 hint = f"outputs are numbered 0 to {problem.prop.outputs - 1}"
                 raise UsageError(f"there is no output {j}", location=Location(problem.files[0].path), hint=hint)
+        if problem.prop.monomials:
+            message = "a query with products of variables has no input set of boxes and linear conditions"
+            raise PropertyError(message, code="V211", location=Location(problem.prop.source))
         sets = input_sets(problem.prop)
         if not sets:
             raise PropertyError("the input set is empty", code="V229", location=Location(problem.prop.source))
