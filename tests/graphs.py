@@ -37,6 +37,7 @@ from verifier.search import solve
 from verifier.search.outcome import Context, Outcome
 from verifier.search.plan import Plan
 from verifier.search.query import Query
+from verifier.search.refinement import Refinement
 from verifier.search.splits import Splits
 from verifier.search.tightening import Tightening
 from verifier.search.tree import Tree
@@ -472,6 +473,16 @@ def root(
 ) -> RootBounds:
     with Workers(threads) as workers:
         return root_bounds(graph, arrays, lower, upper, Schedule(iterations), lambda: False, proposals or arrays, workers, start)
+
+
+def refined_root(
+    graph: Graph, arrays: Arrays, lower: np.ndarray, upper: np.ndarray, start: RootBounds, subproblems: int, proposals: Arrays | None = None
+) -> RootBounds:
+    """Bounds `start` after one sweep of refinement of all layers."""
+    with Workers(1) as workers:
+        ctx, fast = context(60.0, workers=workers), proposals or arrays
+        refinement = Refinement(graph, arrays, fast, lower, upper, ctx, subproblems, frozenset(graph.preactivations))
+        return root_bounds(graph, arrays, lower, upper, Schedule(0), lambda: False, fast, workers, start, refinement)
 
 
 def enclosures(bounds: RootBounds) -> dict[int, Bounds]:

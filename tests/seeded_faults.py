@@ -59,7 +59,9 @@ BASE, PRODUCT, SQUARE, CURVED, PERIODIC, STEPS, POWER, EXPONENTIAL = (
     f"verifier/operators/{n}.py" for n in ("base", "product", "square", "curved", "periodic", "steps", "power", "exponential")
 )
 NEURONS, INPUTS, SPLITS, CLIP = (f"verifier/search/{n}.py" for n in ("neuron_split", "input_split", "splits", "clipping"))
-SUBPROBLEMS, TREE, CONSTRAINED = (f"verifier/search/{n}.py" for n in ("subproblems", "tree", "constrained_rows"))
+SUBPROBLEMS, TREE, CONSTRAINED, REFINEMENT = (
+    f"verifier/search/{n}.py" for n in ("subproblems", "tree", "constrained_rows", "refinement")
+)
 CONSTRAINT = "verifier/bounds/constraint.py"
 LINEAR_OPS, CONVOLUTIONS, ARITHMETIC, CLIPS = (
     f"verifier/graph/lowering/{n}.py" for n in ("linear", "convolution", "arithmetic", "elementwise")
@@ -502,6 +504,11 @@ FAULTS = (
         "tree.places(rows.node, p)[rows.neurons]",
         "tree.places(rows.node, p)[(rows.neurons + 1) % tree.graph.nodes[rows.node].size]",
     ),
+    Fault("trees that forget a leaf", REFINEMENT, "leaves = Splits.concatenate([leaves.select(~chosen), step.open])", "leaves = step.open"),
+    Fault("closed leaves count for nothing", REFINEMENT, "found = self.enough[rows]", "found = np.full(count, np.inf)"),
+    Fault("leaves of other trees", REFINEMENT, "np.minimum.at(found, leaves.disjunct, bounds)", "found[leaves.disjunct] = bounds"),
+    Fault("both trees of one side", REFINEMENT, "np.where(rows < m, 1.0, -1.0)", "np.where(rows < m, 1.0, 1.0)"),
+    Fault("leaves not accepted", REFINEMENT, "np.ones(len(leaves), bool)).bounds[:, 0]", "np.ones(len(leaves), bool)).bounds[:, 0] + 0.01"),
     Fault(
         "enclosures of another subproblem",
         SPLITS,

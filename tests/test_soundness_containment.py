@@ -74,6 +74,7 @@ def test_points_lie_inside_all_bounds(seed: int) -> None:
     case.check(graphs.enclosures(optimised), "optimised")
     improved = graphs.root(graph, arrays, lower, upper, 3, start=crown)
     case.check(graphs.enclosures(improved), "improved")
+    check_refined(case, arrays, crown)
     for bounds in (crown, optimised):
         dual = graphs.row_bounds(graph, arrays, bounds, case.rows, lower, upper)
         case.check_rows(dual.lower, "rows")
@@ -90,6 +91,18 @@ def test_points_lie_inside_all_bounds(seed: int) -> None:
     check_boxes(case, arrays, crown)
     check_split_boxes(case, arrays, crown)
     check_splits(case, arrays, crown)
+
+
+def check_refined(case: Case, arrays: Arrays, bounds: RootBounds) -> None:
+    """A few subproblems of every neuron's own, over layers of at most that many neurons."""
+    graph = case.graph
+    if max((graph.nodes[p].size for p in graph.preactivations), default=0) > 24:
+        return
+    proposals = graphs.SINGLE if arrays is graphs.EXACT else arrays
+    refined = graphs.refined_root(graph, arrays, case.lower, case.upper, bounds, 5, proposals)
+    case.check(graphs.enclosures(refined), "refined")
+    for p, (low, high) in graphs.enclosures(bounds).items():
+        assert (graphs.enclosures(refined)[p][0] >= low).all() and (graphs.enclosures(refined)[p][1] <= high).all()
 
 
 def check_arbitrary_parameters(case: Case, arrays: Arrays, bounds: RootBounds) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests import graphs
-from verifier.search import input_split
+from verifier.search import input_split, neuron_split
 from verifier.search.boxes import Boxes
 from verifier.search.frontier import Frontier
 from verifier.search.outcome import Progress
@@ -38,6 +38,8 @@ class Watch:
             low, high = self.tree.enclosures(block)
             allowed = True
         point = np.concatenate([self.flat, self.x], axis=1)[:, None]
+        if self.tree is not None:
+            point = point[:, :, self.tree.network.kept]
         return ((point >= low - self.tolerance) & (point <= high + self.tolerance)).all(axis=2) & allowed
 
     def check(self) -> None:
@@ -65,21 +67,21 @@ def watched(method: str, seed: int) -> int:
     if not len(violating):
         return 0
     watch = Watch(graph, lower, upper, violating, 1e-9 * graphs.magnitude(graphs.flat_values(graph, x)))
-    create, of = Frontier.__init__, Tree.of
+    create, begin = Frontier.__init__, neuron_split.Search.__post_init__
 
     def created(self: Frontier, start: Boxes | Splits) -> None:
         create(self, start)
         watch.frontier = self
 
-    def rooted(*arguments: object) -> Tree:
-        watch.tree = of(*arguments)
-        return watch.tree
+    def begun(self: neuron_split.Search) -> None:
+        watch.tree = self.tree
+        begin(self)
 
     targets = graphs.targets_of(rows, constant, inputs=with_inputs if with_inputs.any() else None)
     run = graphs.search_inputs if method == "inputs" else graphs.search_neurons
     with (
         patch.object(Frontier, "__init__", created),
-        patch.object(Tree, "of", staticmethod(rooted)),
+        patch.object(neuron_split.Search, "__post_init__", begun),
         patch.object(Progress, "batch", lambda *args, **options: watch.check()),
     ):
         outcome = run(graph, targets, lower, upper, ctx=graphs.ticking(60 if method == "inputs" else 200), batch=16)

@@ -15,7 +15,7 @@ from tests.search.test_exactness import query
 from verifier.bounds.targets import Targets
 from verifier.graph.ir import Graph
 from verifier.operators.power import Power
-from verifier.search import solve
+from verifier.search import box_search
 from verifier.search.outcome import Outcome
 
 METHODS = {"inputs": graphs.search_inputs, "neurons": graphs.search_neurons}
@@ -127,7 +127,7 @@ def test_a_tree_without_time_left_is_a_timeout_whatever_became_of_the_others() -
     graph = graphs.random_dense(np.random.default_rng(0), [2, 3, 1])
     lower = np.array([[0.0, 0.0], [0.0, 1.0]])
     for trees, exhausted in (((stuck, late), False), ((late, stuck), False), ((stuck, done), True), ((late, done), False)):
-        with patch.object(solve, "_one_tree", side_effect=[(tree, ()) for tree in trees]):
+        with patch.object(box_search.Search, "run", side_effect=[(tree, ()) for tree in trees]):
             outcome = graphs.search_neurons(graph, padded([np.ones((1, 1))] * 2, [np.zeros(1)] * 2), lower, lower + 1.0)
         assert (outcome.proved, outcome.exhausted) == (False, exhausted)
 

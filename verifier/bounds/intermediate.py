@@ -27,6 +27,10 @@ class Undefined(Exception):
     """Over the whole box a function may be undefined, or too large for a float64; the message says where."""
 
 
+Refine = Callable[[int, Mapping[int, Interval]], Interval]
+"""(a pre-activation, enclosures (1, size) of it and of those before it) -> a narrower enclosure of it."""
+
+
 @dataclass(frozen=True, eq=False)
 class RootBounds:
     """Enclosures (1, size) of every pre-activation over one box, and the rounding bounds that hold inside it."""
@@ -58,10 +62,12 @@ def root_bounds(
     proposals: Arrays,
     workers: Workers,
     start: RootBounds | None = None,
+    refine: Refine | None = None,
 ) -> RootBounds:
     """Bounds over the box lower, upper (n,). `arrays` is float64 (bounds are accepted there); `proposals` may be float32.
 
-    start: bounds over the same box, to be improved; then plain CROWN rows are not asked for again. Past the deadline what was
+    start: bounds over the same box, to be improved; then plain CROWN rows are not asked for again. refine: has a say after the rows of
+    every pre-activation. Past the deadline what was
     found by then is returned with the rest of `start`; raises Late where there is none. Raises Undefined where no enclosure is found
     on which a function has finite values.
     """
@@ -83,6 +89,8 @@ def root_bounds(
         known[p] = values[p]
         if graph.ball is not None or any(isinstance(graph.nodes[n].operator, Nonlinear) for n in graph.ancestors(p)):
             known[p] = _Rows(graph, arrays, proposals, low, high, dict(known), p, weights, deadline).tightened(stages, workers)
+        if refine is not None:
+            known[p] = refine(p, known)
         known[p] = _within_arguments(graph, p, known[p])
         if bool(namespace(low).any(known[p].lower > known[p].upper)):
             # A box that holds a point has no empty enclosure: some bound is wrong, and nothing may be concluded from it.

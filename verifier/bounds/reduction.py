@@ -153,13 +153,15 @@ class _Builder:
         if len(parts.varying) < graph.input_size:
             nodes.append(Node(Take(0, parts.varying, (graph.input_size,)), (0,), (len(parts.varying),)))
             sources["input", 0] = 1
-        neurons, mapping, first = [], {}, 0
+        neurons: dict[int, np.ndarray] = {}
+        mapping, first = {}, 0
         for p in graph.preactivations:
             loose, linear = parts.loose[p], parts.linear[p]
             for index, kind in ((linear, "linear"), (loose, "loose")):
                 if len(index):
                     sources[kind, p] = self._affine(nodes, sources, p, index)
-            neurons.append(first + loose)
+            if len(loose):
+                neurons[sources["loose", p]] = first + loose
             first += graph.nodes[p].size
             for n in graph.consumers[p]:
                 if len(loose) and isinstance(graph.nodes[n].operator, Nonlinear):
@@ -168,7 +170,11 @@ class _Builder:
                     sources["output of", n] = len(nodes) - 1
                     mapping[len(nodes) - 1] = (n, ends)
         self._affine(nodes, sources, graph.output, np.arange(graph.output_size))
-        return Reduction(Graph(tuple(nodes)), np.concatenate([np.zeros(0, np.int64), *neurons]), mapping)
+        found, position = Graph(tuple(nodes)).alive()
+        of_alive = [neurons[n] for n in sorted(neurons) if position.get(n) in found.preactivations]
+        return Reduction(
+            found, np.concatenate([np.zeros(0, np.int64), *of_alive]), {position[n]: ends for n, ends in mapping.items() if n in position}
+        )
 
     def _affine(self, nodes: list[Node], sources: Mapping[tuple[str, int], int], start: int, index: np.ndarray) -> int:
         """Append elements `index` of node `start` as a function of what is there already; the position of the result."""

@@ -12,8 +12,10 @@ import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+import numpy as np
+
 from verifier.arrays import Array, Arrays, namespace
-from verifier.operators.affine import Conv, ConvTranspose, Linear
+from verifier.operators.affine import Conv, ConvTranspose, Linear, Reshape, Take
 from verifier.operators.ball import NormBall
 from verifier.operators.base import Affine, Input, Nonlinear, Operator
 from verifier.operators.sparse import Sparse
@@ -108,6 +110,18 @@ class Graph:
         for i, node in enumerate(self.nodes):
             sets.append({i}.union(*(sets[p] for p in node.inputs)))
         return tuple(tuple(sorted(s)) for s in sets)
+
+    def part(self, node: int, elements: np.ndarray) -> tuple[Graph, dict[int, int]]:
+        """(the graph that computes `elements` (k,) of `node`, position there of every node here that it depends on)."""
+        flat = (self.nodes[node].size,)
+        ends = Node(Reshape(self.nodes[node].shape, flat), (node,), flat), Node(Take(0, elements, flat), (node + 1,), (len(elements),))
+        graph, position = Graph((*self.nodes[: node + 1], *ends)).alive()
+        return graph, {n: at for n, at in position.items() if n <= node}
+
+    def alive(self) -> tuple[Graph, dict[int, int]]:
+        """(the graph without nodes that the output does not depend on, position there of every node that is left); the input stays."""
+        position = {n: i for i, n in enumerate(sorted({0, *self.ancestors(self.output)}))}
+        return Graph(tuple(replace(self.nodes[n], inputs=tuple(position[p] for p in self.nodes[n].inputs)) for n in position)), position
 
     def to(self, arrays: Arrays) -> Graph:
         """The same graph with its constants in `arrays`; kept, so that asking again costs nothing."""

@@ -19,7 +19,7 @@ Rule = Callable[[Node, Node], Node | None]
 def simplify(graph: Graph) -> Graph:
     """Biases into linear and convolutional nodes, shifts and reshapes merged, identities and dead nodes dropped, zeros of matrices too."""
     while True:
-        smaller = _merge(_without_identities(_without_dead(graph)))
+        smaller = _merge(_without_identities(graph.alive()[0]))
         if len(smaller.nodes) == len(graph.nodes):
             return Graph(tuple(_sparse(node) for node in smaller.nodes))
         graph = smaller
@@ -29,11 +29,6 @@ def _sparse(node: Node) -> Node:
     """Matrices with few entries are kept as such; rules know of dense ones alone, so this comes last."""
     op = node.operator
     return replace(node, operator=Sparse.of(op.weight, op.bias)) if isinstance(op, Linear) and Sparse.pays(op.weight) else node
-
-
-def _without_dead(graph: Graph) -> Graph:
-    live = {0, *graph.ancestors(graph.output)}
-    return _rebuilt(graph, {i: graph.nodes[i] for i in sorted(live)}, {})
 
 
 def _without_identities(graph: Graph) -> Graph:

@@ -28,10 +28,11 @@ from verifier.errors import Location, PropertyError, UsageError
 from verifier.parallel import Late
 from verifier.problem import Problem, decimals
 from verifier.property.disjuncts import Disjunct, Property, Row
+from verifier.search.box_search import ROW_ITERATIONS
 from verifier.search.outcome import Outcome
 from verifier.search.plan import Plan, make_plan
 from verifier.search.query import Query
-from verifier.search.solve import ROW_ITERATIONS, arrays_of, solve
+from verifier.search.solve import arrays_of, solve
 from verifier.verdict import Statistics
 
 PRECISION = 0.01

@@ -124,12 +124,6 @@ class ConstrainedRows:
         lower, upper = (exact.asarray(side[None, total:]) for side in (tree.network.below, tree.network.above))
         return interval.propagate(graph, lower, upper, tree.root.preactivations, self._weights, graph.output)[graph.output]
 
-    @cached_property
-    def _originals(self) -> dict[int, int]:
-        """Pre-activation of the reduced graph -> that of the network."""
-        nodes, original = self.tree.graph.nodes, self.tree.network.neurons.graph.nodes
-        return {nodes[m].inputs[0]: original[n].inputs[0] for m, (n, _) in self.tree.reduction.nodes.items()}
-
     def round(
         self, splits: Splits, starts: Sequence[Starts], workers: Workers, late: Callable[[], bool]
     ) -> tuple[np.ndarray, np.ndarray, list[Starts]]:
@@ -229,7 +223,7 @@ class ConstrainedRows:
         chosen = replace(chosen, multipliers={**chosen.multipliers, graph.output: gamma})
         known[graph.output] = satisfied(self._values, mine, exact)
         problem = problem_of(graph, exact.asarray(below[:, total:]), exact.asarray(above[:, total:]), known, chosen)
-        p, k = self._originals[rows.node], rows.neurons.shape[1]
+        p, k = tree.original(rows.node), rows.neurons.shape[1]
         units = unit_rows(exact, tree.places(rows.node, p)[rows.neurons], graph.nodes[p].shape)
         bounds = to_numpy(evaluate(graph, {p: units}, problem, self._weights).lower)
         return bounds[:, :k], -bounds[:, k:]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -48,13 +49,13 @@ class Search:
         self.progress = Progress(self.context, float(len(self.start)))
         self.frontier = Frontier(self.start)
 
-    def run(self, splits_alone: bool = False) -> Outcome | None:
-        """splits_alone: narrow no enclosures, and stop with None once those of all open disjuncts could have been narrowed as well."""
+    def run(self, splits_alone: Callable[[int], float] | None = None) -> Outcome | None:
+        """splits_alone: narrow no enclosures, and stop with None after that many subproblems, for a number of open disjuncts."""
         progress, frontier = self.progress, self.frontier
         while frontier.count:
             if self.context.out_of_time():
                 return self.late()
-            if splits_alone and progress.nodes >= self.tightening.expected(len(self.open_disjuncts)):
+            if splits_alone is not None and progress.nodes >= splits_alone(len(self.open_disjuncts)):
                 return None
             parents = frontier.pop(max(1, self.batch // 2))
             undecidable = parents.choice < 0
@@ -63,7 +64,7 @@ class Search:
                 continue
             parents = parents.select(~undecidable)
             try:
-                bounded, step = self._step(parents, splits_alone)
+                bounded, step = self._step(parents, splits_alone is not None)
             except Late:
                 return self.late(float(parents.bound.min()))
             witness = self._account(bounded, step) or self.rounds.run_if_due()

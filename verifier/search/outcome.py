@@ -47,6 +47,11 @@ class Outcome(NamedTuple):
     undefined: str = ""
     open_bound: float = -np.inf
 
+    @staticmethod
+    def late() -> Outcome:
+        """Of a search whose time ran out before it knew anything, or whose last batch did not end in time."""
+        return Outcome(False, None, 0, -np.inf, 0.0)
+
 
 @dataclass(eq=False)
 class Progress:

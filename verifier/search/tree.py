@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from verifier.arrays import Array, Arrays, to_numpy
-from verifier.bounds.ascent import Parameters, problem_of
+from verifier.bounds.ascent import Parameters, initial_parameters, problem_of
 from verifier.bounds.batch import Neurons
 from verifier.bounds.dual import Interval, evaluate
 from verifier.bounds.intermediate import RootBounds
@@ -122,6 +122,11 @@ class Tree:
             np.full((count, 4, 2), np.nan),
         )
 
+    def initial(self) -> Parameters:
+        """The slopes that CROWN starts from."""
+        below, above = (self.proposals.asarray(flat[None, : self.neurons.total]) for flat in (self.below, self.above))
+        return initial_parameters(self.graph.to(self.proposals), self.graph.output, self.neurons.split(below, above))
+
     def packed(self, parameters: Parameters) -> dict[int, np.ndarray]:
         """Slopes (B, R, size) -> the stored ones."""
         found = {}
@@ -217,6 +222,11 @@ class Tree:
                 multipliers[p] = placed(parameters.multipliers[reduced], self.places(reduced, p), np.zeros((1, 1, nodes[p].size)))
         stable = {n: lines for n, lines in self.network.lines.items() if n not in slopes}
         return Parameters({**slopes, **{n: Lines(*map(exact.asarray, lines)) for n, lines in stable.items()}}, multipliers)
+
+    def original(self, reduced: int) -> int:
+        """Pre-activation of the network that pre-activation `reduced` of the reduced graph is a part of."""
+        nodes, network = self.graph.nodes, self.network.neurons.graph.nodes
+        return next(network[n].inputs[0] for m, (n, _) in self.reduction.nodes.items() if nodes[m].inputs[0] == reduced)
 
     def places(self, reduced: int, p: int) -> np.ndarray:
         """Indices in pre-activation p of the network of the neurons of pre-activation `reduced` of the reduced graph."""

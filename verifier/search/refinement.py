@@ -1,0 +1,172 @@
+"""Enclosures of inner neurons by branch and bound of their own, layer by layer.
+
+An unstable neuron gets two trees, one a side, whose subproblems split the neurons below it: few of those are unstable in the
+first layers, so a few dozen subproblems come close to the true range, and what is gained in one layer narrows all that follow
+(progressive bounds tightening, Tjeng et al. 2019, section 4.2, with this verifier's own search in place of a MILP solver).
+Every leaf is accepted by one float64 evaluation; the least of them bounds the neuron.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+
+from verifier.arrays import Arrays, to_numpy
+from verifier.bounds.ascent import Schedule
+from verifier.bounds.dual import Interval
+from verifier.bounds.intermediate import RootBounds, unstable
+from verifier.bounds.reduction import reduce_graph
+from verifier.bounds.rigorous import error_weights
+from verifier.bounds.targets import Targets
+from verifier.graph.ir import Graph
+from verifier.operators.base import Nonlinear
+from verifier.search.outcome import Context
+from verifier.search.splits import Splits
+from verifier.search.subproblems import advance
+from verifier.search.tree import Tree
+
+_CANDIDATES, _ITERATIONS = 16, 8
+"""Of a subproblem. With 2 candidates mnist_fc's second layer needs four times as many subproblems for the same width."""
+_LAST = 5
+"""Times as many steps for the last subproblems, whose neurons are all decided."""
+_KEPT_NUMBERS = 40_000_000
+"""Numbers that the leaves of the trees that are grown together may hold."""
+
+
+@dataclass(frozen=True, eq=False)
+class Refinement:
+    """Of pre-activations of `graph` over the box lower, upper (n,). subproblems: of one tree, at most. layers: the
+    pre-activations that are refined. context: its deadline is the refinement's own."""
+
+    graph: Graph
+    exact: Arrays
+    proposals: Arrays
+    lower: np.ndarray
+    upper: np.ndarray
+    context: Context
+    subproblems: int
+    layers: frozenset[int]
+
+    def __call__(self, p: int, known: Mapping[int, Interval]) -> Interval:
+        """A narrower enclosure (1, size) of pre-activation p, from those of p and of all below it."""
+        bounds = known[p]
+        lower, upper = (np.array(to_numpy(side)) for side in bounds)
+        loose = np.flatnonzero(to_numpy(unstable(self.graph, p, bounds))[0] & np.isfinite(lower[0]) & np.isfinite(upper[0]))
+        if p not in self.layers or not len(loose):
+            return bounds
+        graph, position = self.graph.part(p, loose)
+        below = {n: known[q] for q, n in position.items() if n in graph.preactivations}
+        if not any(to_numpy(unstable(graph, n, b)).any() for n, b in below.items()):
+            return bounds
+        trees = Trees.of(self, graph, below, self._enough(p, lower[0], upper[0])[:, loose])
+        least = trees.least()
+        # A bound that is NaN is none.
+        lower[0, loose] = np.fmax(lower[0, loose], least[: len(loose)])
+        upper[0, loose] = np.fmin(upper[0, loose], -least[len(loose) :])
+        return Interval(self.exact.asarray(lower), self.exact.asarray(upper))
+
+    def _enough(self, p: int, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
+        """(2, size): bounds of p and of -p past which a better one changes no relaxation. For a Relu that is its kink; where there is
+        no such value, the other end."""
+        found = np.full((2, len(lower)), -np.inf)
+        for n in self.graph.consumers[p]:
+            operator = self.graph.nodes[n].operator
+            if not isinstance(operator, Nonlinear):
+                continue
+            own = np.where(operator.settled(lower, upper), -np.inf, np.stack([upper, -lower]))
+            for kink in operator.kinks:
+                at, inside = np.full(len(lower), kink), (lower < kink) & (kink < upper)
+                own[0] = np.where(inside & operator.settled(at, upper), np.minimum(own[0], kink), own[0])
+                own[1] = np.where(inside & operator.settled(lower, at), np.minimum(own[1], -kink), own[1])
+            found = np.maximum(found, own)
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class Trees:
+    """One tree for each of the outputs and, after them, of their negatives: tree, without targets; enough (2 m,): a bound past which a
+    subproblem is closed; subproblems: of one tree, at most."""
+
+    tree: Tree
+    enough: np.ndarray
+    subproblems: int
+    context: Context
+
+    @staticmethod
+    def of(refinement: Refinement, graph: Graph, known: Mapping[int, Interval], enough: np.ndarray) -> Trees:
+        lower, upper, fast, context = refinement.lower, refinement.upper, refinement.proposals, refinement.context
+        host = {q: (to_numpy(b.lower)[0], to_numpy(b.upper)[0]) for q, b in known.items()}
+        root = RootBounds(known, error_weights(graph, lower, upper, host))
+        reduced = reduce_graph(graph, known, lower, upper, fast, context.workers, context.out_of_time)
+        none = Targets(np.zeros((1, 1, graph.output_size)), None, np.zeros((1, 1)), np.zeros((1, 1), bool))
+        tree = Tree.of(graph, reduced, refinement.exact, fast, root, none, lower, upper)
+        return Trees(tree, enough.reshape(-1), refinement.subproblems, context)
+
+    def least(self) -> np.ndarray:
+        """Rigorous lower bounds (2 m,) of the outputs and of their negatives; -inf where the time was over before."""
+        count = len(self.enough)
+        found, leaf = np.full(count, -np.inf), self.tree.graph.input_size + 2 * self.tree.neurons.total
+        together = max(1, _KEPT_NUMBERS // (leaf * self.subproblems))
+        for first in range(0, count, together):
+            if self.context.out_of_time():
+                break
+            rows = np.arange(first, min(first + together, count))
+            found[rows] = self._least(rows)
+        return found
+
+    def _least(self, rows: np.ndarray) -> np.ndarray:
+        m, count = self.tree.graph.output_size, len(rows)
+        outputs = np.zeros((count, 1, m))
+        outputs[np.arange(count), 0, rows % m] = np.where(rows < m, 1.0, -1.0)
+        targets = Targets(outputs, None, -self.enough[rows, None], np.zeros((count, 1), bool))
+        tree = replace(self.tree, targets=targets)
+        leaves = self._grown(tree)
+        alone = replace(tree, targets=replace(targets, constant=np.zeros((count, 1))))
+        parts = [leaves.select(slice(i, i + tree.chunk)) for i in range(0, len(leaves), tree.chunk)]
+        bounds = np.concatenate([np.zeros(0), *self.context.workers.map(partial(_accepted, alone), parts)])
+        found = self.enough[rows]
+        np.minimum.at(found, leaves.disjunct, bounds)
+        return found
+
+    def _grown(self, tree: Tree) -> Splits:
+        """The open leaves of all trees, the worst leaves of each split first, as long as there is time and something to split."""
+        count = len(tree.targets.constant)
+        start = tree.start(np.arange(count), np.full(count, -np.inf), tree.initial())
+        leaves = advance(tree, start, Schedule(_ITERATIONS), _CANDIDATES, self.context).open
+        sizes = np.ones(count, np.int64)
+        while len(leaves) and not self.context.out_of_time():
+            chosen = self._worst(tree, leaves, sizes)
+            if not chosen.any():
+                break
+            parents = leaves.select(chosen)
+            np.add.at(sizes, parents.disjunct, 2)
+            # Where no neuron is left to split, an input is, and better multipliers help more.
+            last = bool(np.any(parents.choice >= tree.neurons.total))
+            schedule = Schedule(_LAST * _ITERATIONS if last else _ITERATIONS)
+            step = advance(tree, parents.children(), schedule, _CANDIDATES, self.context)
+            leaves = Splits.concatenate([leaves.select(~chosen), step.open])
+        return leaves
+
+    def _worst(self, tree: Tree, leaves: Splits, sizes: np.ndarray) -> np.ndarray:
+        """(B,) True at the worst leaves of each tree that may grow: its worst one can be split and it has room."""
+        order = np.lexsort((leaves.bound, leaves.disjunct))
+        which = leaves.disjunct[order]
+        first = np.flatnonzero(np.diff(which, prepend=-1))
+        rank = np.arange(len(which)) - np.repeat(first, np.diff(first, append=len(which)))
+        divisible = leaves.choice[order] >= 0
+        grows = (sizes < self.subproblems) & np.isin(np.arange(len(sizes)), which[first][divisible[first]])
+        each = max(1, tree.chunk * self.context.workers.cores // max(1, int(grows.sum())))
+        chosen = np.zeros(len(leaves), bool)
+        chosen[order[grows[which] & divisible & (rank < each)]] = True
+        return chosen
+
+
+def _accepted(tree: Tree, leaves: Splits) -> np.ndarray:
+    """Rigorous bounds (B,) of the leaves' rows, with the slopes and multipliers that they hold."""
+    low, high = tree.enclosures(leaves)
+    fast, total = tree.proposals, tree.neurons.total
+    known = tree.neurons.split(fast.asarray(low[:, :total]), fast.asarray(np.maximum(low, high)[:, :total]))
+    return tree.exact_rows(leaves, tree.parameters(leaves, known, fast), np.ones(len(leaves), bool)).bounds[:, 0]
