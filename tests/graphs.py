@@ -73,7 +73,7 @@ CURVED = (
     gated.Mish(),
     gated.HardSwish(),
 )
-STEPS = (steps.Sign(), steps.Floor(), steps.Round())
+STEPS = (steps.Sign(), steps.Positive(), steps.Floor(), steps.Round())
 """Not among the operators of random graphs that are evaluated in float64: rounding may move a value over a jump."""
 _MOST_QUADRATIC = 2
 """Products and squares of one random graph: the degree of what it computes stays low."""

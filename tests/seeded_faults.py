@@ -70,6 +70,7 @@ TRANSPOSED, NORMALISATION, RESIZING = (f"verifier/graph/lowering/{n}.py" for n i
 FUNCTIONS = ("tests/operators/test_contract.py", "tests/bounds/test_rigorous.py")
 BALL, BALLS = "verifier/operators/ball.py", ("tests/operators/test_ball.py",)
 RANGES = "verifier/questions/ranges.py"
+ATTAINABLE, LOGIC = "verifier/graph/attainable.py", "verifier/graph/lowering/logic.py"
 LOWERING = ("tests/graph/test_self_check.py",)
 """The self-check has to notice faults of the reader by itself: its tests expect that correct readings pass, and nothing else fails then."""
 FAULTS = (
@@ -370,7 +371,8 @@ FAULTS = (
             ("maxima for minima", PERIODIC, 'return pi + turn if side == "lower" else -turn', "return -turn"),
             ("no step down", STEPS, '1.0 if side == "lower" else 0.0', "0.0"),
             ("only the first step", STEPS, "for k in numbers)", "for k in numbers[:1])"),
-            ("a sign has one step", STEPS, "return ((zero, zero - 1.0, (lower < 0) & (upper >= 0)),)", "return ()"),
+            ("a sign has one step", STEPS, "return ((zero, zero + self.left, (lower < 0) & (upper >= 0)),)", "return ()"),
+            ("a step to 1 is closed", STEPS, "xp.maximum(xp.sign(p), xp.zeros_like(p))", "xp.maximum(xp.sign(p), 0.5 + 0.0 * p)"),
             ("concave powers are convex", POWER, "right = -1 if self._concave else 1", "right = 1"),
             ("odd powers are convex", POWER, "return (-1 if self._odd else 1, right)", "return (1, right)"),
         )
@@ -402,6 +404,26 @@ FAULTS = (
         "target.append(slice(max(0, b), max(0, b) + last - first))",
         loose=True,
     ),
+    *(
+        Fault(*fault, tests=("tests/graph/test_attainable.py",))
+        for fault in (
+            ("sums of mixed signs", ATTAINABLE, "if all(np.all(p.lower >= 0) for p in parts) or", "if True or"),
+            ("a factor without a sign", ATTAINABLE, "np.minimum(ends[0].lower, ends[1].lower)", "ends[0].lower"),
+            ("sums that are not rounded", ATTAINABLE, "((a - (total - part)) + (b - part) == 0) | np.isinf(a)", "total == total"),
+            ("differences are sums", ATTAINABLE, "p if sign > 0 else Span(-p.upper, -p.lower)", "p"),
+            ("values of a sigmoid", SMOOTH, "image = (0.0, 1.0)", "image = (0.5, 1.0)"),
+        )
+    ),
+    *(
+        Fault(*fault, tests=("tests/graph/test_logic.py",))
+        for fault in (
+            ("a tie goes to the last", LOGIC, "    if last:", "    if not last:"),
+            ("no opposite", LOGIC, "_not(call, found) if opposite else found", "found"),
+            ("rounding for truncation", LOGIC, "steps.Floor(_LARGEST_WHOLE)", "steps.Round()"),
+            ("negative indices", LOGIC, "for offset in (-places, n - places))", "for offset in (-places, 2 * n - places))"),
+        )
+    ),
+    Fault("changes of signs keep the ends", INTERVAL, "xp.minimum(first, second), xp.maximum(first, second)", "first, second"),
     # searches
     Fault(
         "a split of the wrong side",

@@ -18,6 +18,7 @@ import numpy as np
 from verifier import __version__
 from verifier.attack.witness import Gate, Witness
 from verifier.config import Settings
+from verifier.graph.attainable import outputs
 from verifier.parallel import Workers, available_cores
 from verifier.problem import Problem, assignments, decimals, read
 from verifier.search.events import Event, Listener, Trace
@@ -188,6 +189,11 @@ def _search(run: Run, problem: Problem, live: Sequence[int], deadline: float) ->
     from verifier.search.query import Query
     from verifier.search.solve import solve
 
+    attainable = outputs(problem.graph)
+    live = [i for i in live if not problem.prop.disjuncts[i].excluded(attainable.lower, attainable.upper)]
+    if not live:
+        said = "The outputs cannot be what the query asks of them, whatever the input: an operator has no such values."
+        return _verdict(run, problem, Status.UNSAT, Reason.PROVED, explanation=(said,))
     disjuncts = [problem.prop.disjuncts[i] for i in live]
     context = run.context(Gate(problem.replay, disjuncts, problem.dtype), deadline)
     with run.phase("search"):

@@ -88,10 +88,12 @@ ELEMENTWISE: list[Elementwise] = [
     gated.Mish(),
     gated.HardSwish(),
     steps.Sign(),
+    steps.Positive(),
     steps.Floor(),
+    steps.Floor(2.0**24),
     steps.Round(),
 ]
-JUMPS = (steps.Sign, steps.Floor, steps.Round)
+JUMPS = (steps.Sign, steps.Positive, steps.Floor, steps.Round)
 # operator, size of the parent, size of the result
 SEVERAL: list[tuple[Nonlinear, int, int]] = [
     (Product((), (), ()), 2, 1),

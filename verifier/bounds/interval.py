@@ -39,6 +39,13 @@ def propagate(
             if op.function_ulps > 1:
                 margin = (2 * op.function_ulps + 2) * U
                 low, high = low - margin * xp.abs(low) - 1e-300, high + margin * xp.abs(high) + 1e-300
+        elif isinstance(op, Affine) and op.moves:
+            shapes = [graph.nodes[p].shape for p in node.inputs]
+            ends = (
+                op.forward(count, *(xp.reshape(found[p][side], (count, *s)) for p, s in zip(node.inputs, shapes))) for side in (0, 1)
+            )
+            first, second = (xp.reshape(end, (count, node.size)) for end in ends)
+            low, high = xp.minimum(first, second), xp.maximum(first, second)
         elif isinstance(op, Affine):
             shapes = [graph.nodes[p].shape for p in node.inputs]
             centres = [xp.reshape(0.5 * found[p].lower + 0.5 * found[p].upper, (count, *s)) for p, s in zip(node.inputs, shapes)]

@@ -381,6 +381,8 @@ def _closed(builder: Builder, outputs: list[Value], names: list[str], file: str)
             if value.data.dtype.kind == "b" or (value.data.dtype.kind == "i" and np.any(np.abs(value.data) > 1 << 53)):
                 raise ModelError(f"output {name!r} holds no real numbers", code="V109", location=Location(file, detail=f"output {name!r}"))
             value = builder.constant(value.data.astype(np.float64), name)
+        if value.kind == "b":
+            raise ModelError(f"output {name!r} holds no real numbers", code="V109", location=Location(file, detail=f"output {name!r}"))
         size = (math.prod(value.shape),)
         flat.append(value if value.shape == size else builder.add(Reshape(value.shape, size), (value,), size, name))
     last = flat[0]

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from verifier.graph import exact
+from verifier.graph.attainable import with_least_arguments
 from verifier.graph.ir import Graph, Node
 from verifier.operators.affine import Conv, Linear, Reshape, Scale, Transpose
 from verifier.operators.sparse import Sparse
@@ -17,11 +18,12 @@ Rule = Callable[[Node, Node], Node | None]
 
 
 def simplify(graph: Graph) -> Graph:
-    """Biases into linear and convolutional nodes, shifts and reshapes merged, identities and dead nodes dropped, zeros of matrices too."""
+    """Biases into linear and convolutional nodes, shifts and reshapes merged, identities and dead nodes dropped, zeros of matrices too;
+    what arguments of roots and logarithms are at least is noted."""
     while True:
         smaller = _merge(_without_identities(graph.alive()[0]))
         if len(smaller.nodes) == len(graph.nodes):
-            return Graph(tuple(_sparse(node) for node in smaller.nodes))
+            return with_least_arguments(Graph(tuple(_sparse(node) for node in smaller.nodes)))
         graph = smaller
 
 

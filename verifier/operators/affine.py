@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -38,6 +39,10 @@ class Constant(Affine):
     @property
     def terms(self) -> int:
         return 1
+
+    @property
+    def moves(self) -> bool:
+        return True
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,6 +197,14 @@ class Scale(Affine):
     def terms(self) -> int:
         return 2 + self.roundings
 
+    @cached_property
+    def moves(self) -> bool:
+        """A change of signs."""
+        if self.shift is not None or self.roundings or self.scale is None:
+            return False
+        xp = namespace(self.scale)
+        return bool(xp.all(xp.abs(self.scale) == 1.0))
+
 
 @dataclass(frozen=True, eq=False)
 class Add(Affine):
@@ -228,6 +241,10 @@ class _Rearrangement(Affine, abstract=True):
     @property
     def terms(self) -> int:
         return 1
+
+    @property
+    def moves(self) -> bool:
+        return True
 
 
 @dataclass(frozen=True, eq=False)
@@ -373,6 +390,10 @@ class Expand(Affine):
     @property
     def terms(self) -> int:
         return max(1, math.prod(self.shape_out) // max(1, math.prod(self.shape_in)))
+
+    @property
+    def moves(self) -> bool:
+        return True
 
 
 @dataclass(frozen=True, eq=False)

@@ -83,6 +83,11 @@ class Affine(Operator, abstract=True):
     def terms(self) -> int:
         """Length of the longest sum that forward or transpose form, plus roundings in the stored coefficients."""
 
+    @property
+    def moves(self) -> bool:
+        """Every element is an element of a parent, its negative, or a constant: `forward` does not round."""
+        return False
+
 
 class Lines(NamedTuple):
     """Parameters of a lower and an upper plane (slopes of lines, where a function is elementwise), broadcastable to (B, S, size)."""
@@ -102,6 +107,8 @@ class Nonlinear(Operator, abstract=True):
     """Where the slope jumps: an enclosure that a split ends there is bounded again."""
     convex: ClassVar[bool] = False
     """One upper plane is the best for every row, so only the lower parameter is worth optimising."""
+    image: ClassVar[tuple[float, float]] = (-inf, inf)
+    """No value is less than the first or greater than the second, whatever p is."""
 
     @property
     def least_argument(self) -> float:

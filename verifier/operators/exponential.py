@@ -29,6 +29,7 @@ def smallest(x: Array) -> float:
 class Exp(Curved):
     """s(p) = exp(p), convex; s' = slope at log(slope). Where it underflows the error is below that of the rounding bound's underflow."""
 
+    image = (0.0, inf)
     convex = True
     curvature = (1,)
 
@@ -86,6 +87,7 @@ class Log(Curved):
 class Softplus(Curved):
     """s(p) = log(1 + exp(p)), convex; s' = 1 / (1 + exp(-p)) = slope at log(slope / (1 - slope))."""
 
+    image = (0.0, inf)
     convex = True
     curvature = (1,)
 

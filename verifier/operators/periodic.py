@@ -107,6 +107,8 @@ class Periodic(Elementwise, abstract=True):
 class Sin(Periodic):
     """s(p) = sin(p); s' = cos(p) = slope at -arccos(slope), where s <= 0 is convex, and at arccos(slope), and 2 pi on."""
 
+    image = (-1.0, 1.0)
+
     def function(self, p: Array) -> Array:
         return namespace(p).sin(p)
 
@@ -121,6 +123,8 @@ class Sin(Periodic):
 @dataclass(frozen=True, eq=False)
 class Cos(Periodic):
     """s(p) = cos(p); s' = -sin(p) = slope at pi + arcsin(slope), where s <= 0 is convex, and at -arcsin(slope), and 2 pi on."""
+
+    image = (-1.0, 1.0)
 
     def function(self, p: Array) -> Array:
         return namespace(p).cos(p)

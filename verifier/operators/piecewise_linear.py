@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 
 from verifier.arrays import Array, namespace
 from verifier.operators.base import Elementwise, Lines, Side, improves
@@ -94,10 +95,14 @@ class LeakyRelu(PiecewiseLinear):
 class Relu(LeakyRelu):
     """s(p) = max(p, 0)."""
 
+    image = (0.0, inf)
+
 
 @dataclass(frozen=True, eq=False)
 class Abs(PiecewiseLinear):
     """s(p) = |p|, convex. Lower slope in [-1, 1], upper line the chord."""
+
+    image = (0.0, inf)
 
     kinks = (0.0,)
     convex = True
@@ -129,7 +134,11 @@ class Clip(PiecewiseLinear):
 
     @property
     def kinks(self) -> tuple[float, ...]:  # type: ignore[override]
-        return tuple(k for k in (self.low, self.high) if abs(k) != float("inf"))
+        return tuple(k for k in (self.low, self.high) if abs(k) != inf)
+
+    @property
+    def image(self) -> tuple[float, float]:  # type: ignore[override]
+        return self.low, self.high
 
     def function(self, p: Array) -> Array:
         return namespace(p).clip(p, self.low, self.high)

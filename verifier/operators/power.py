@@ -26,6 +26,10 @@ class Power(Curved):
     least: float = -inf
 
     @property
+    def image(self) -> tuple[float, float]:  # type: ignore[override]
+        return (-inf, inf) if self._odd else (0.0, inf)
+
+    @property
     def least_argument(self) -> float:
         return self.least
 

@@ -44,6 +44,8 @@ def _small(slope: Array, greatest: float) -> Array:
 class Sigmoid(SShaped):
     """s(p) = 1 / (1 + exp(-p)); s' = s (1 - s) = slope at s = (1 +- sqrt(1 - 4 slope)) / 2."""
 
+    image = (0.0, 1.0)
+
     def function(self, p: Array) -> Array:
         xp = namespace(p)
         e = xp.exp(-xp.abs(p))
@@ -66,6 +68,8 @@ class Sigmoid(SShaped):
 class Tanh(SShaped):
     """s(p) = tanh(p); s' = 1 - s^2 = slope at s = +- sqrt(1 - slope)."""
 
+    image = (-1.0, 1.0)
+
     def function(self, p: Array) -> Array:
         return namespace(p).tanh(p)
 
@@ -86,6 +90,8 @@ class Tanh(SShaped):
 class Softsign(SShaped):
     """s(p) = p / (1 + |p|); s' = 1 / (1 + |p|)^2 = slope at |p| = 1 / sqrt(slope) - 1."""
 
+    image = (-1.0, 1.0)
+
     def function(self, p: Array) -> Array:
         return p / (1.0 + namespace(p).abs(p))
 
@@ -100,6 +106,8 @@ class Softsign(SShaped):
 @dataclass(frozen=True, eq=False)
 class Erf(SShaped):
     """s(p) = erf(p); s' = 2 / sqrt(pi) exp(-p^2) = slope at |p| = sqrt(-log(slope sqrt(pi) / 2))."""
+
+    image = (-1.0, 1.0)
 
     def function(self, p: Array) -> Array:
         return erf(p)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 
 from verifier.arrays import Array, namespace
 from verifier.operators.base import Elementwise, Lines, Side
@@ -16,6 +17,7 @@ class Square(Elementwise):
     """
 
     convex = True
+    image = (0.0, inf)
 
     def function(self, p: Array) -> Array:
         return p * p

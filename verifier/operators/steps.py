@@ -1,4 +1,4 @@
-"""Functions that jump: Sign, Floor and Round.
+"""Functions that jump: Sign, Positive, Floor and Round.
 
 Between jumps they are constant, so the least and the greatest s(p) - slope * p are at an end or at a jump, where the limits from both
 sides count as far as that side belongs to [l, u]. Jumps of equal height repeat at equal distances, so of all inside the first and the
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 
@@ -67,27 +68,24 @@ class Steps(Elementwise, abstract=True):
         return xp.where(self.linear(lower, upper), 0.0 * width, 1.0 / xp.where(width > 0, width, 1.0))
 
 
-@dataclass(frozen=True, eq=False)
-class Sign(Steps):
-    """s(p) = -1, 0, 1 for p < 0, p = 0, p > 0. Lines that touch both steps have slopes up to 2 / min(-l, u)."""
+class JumpAtZero(Steps, abstract=True):
+    """s(p) = `left` for p < 0, 1 for p > 0. Lines that touch both steps, of height h, have slopes up to h / min(-l, u)."""
 
     kinks = (0.0,)
     bounded_slopes = False
-
-    def function(self, p: Array) -> Array:
-        return namespace(p).sign(p)
+    left: float
 
     def jumps(self, lower: Array, upper: Array, side: Side) -> tuple[tuple[Array, Array, Array], ...]:
         zero = namespace(lower).zeros_like(lower)
         if side == "lower":
-            return ((zero, zero - 1.0, (lower < 0) & (upper >= 0)),)
+            return ((zero, zero + self.left, (lower < 0) & (upper >= 0)),)
         return ((zero, zero + 1.0, (lower <= 0) & (upper > 0)),)
 
     def linear(self, lower: Array, upper: Array) -> Array:
         return (lower > 0) | (upper < 0) | (lower == upper)
 
     def slope_range(self, lower: Array, upper: Array) -> tuple[Array, Array]:
-        return 0.0 * (upper - lower), 4.0 * self._steepest(lower, upper)
+        return 0.0 * (upper - lower), 2.0 * (1.0 - self.left) * self._steepest(lower, upper)
 
     def slope_magnitude(self, lower: np.ndarray, upper: np.ndarray, largest: np.ndarray) -> np.ndarray:
         """Where slopes are not zero the enclosure holds zero: |p| <= u - l, and a slope is at most 4 / (u - l)."""
@@ -100,6 +98,29 @@ class Sign(Steps):
     @property
     def function_ulps(self) -> int:
         return 1
+
+
+@dataclass(frozen=True, eq=False)
+class Sign(JumpAtZero):
+    """s(p) = -1, 0, 1 for p < 0, p = 0, p > 0."""
+
+    image = (-1.0, 1.0)
+    left = -1.0
+
+    def function(self, p: Array) -> Array:
+        return namespace(p).sign(p)
+
+
+@dataclass(frozen=True, eq=False)
+class Positive(JumpAtZero):
+    """s(p) = 1 for p > 0, else 0: what comparisons are made of."""
+
+    image = (0.0, 1.0)
+    left = 0.0
+
+    def function(self, p: Array) -> Array:
+        xp = namespace(p)
+        return xp.maximum(xp.sign(p), xp.zeros_like(p))
 
 
 class Staircase(Steps, abstract=True):
@@ -146,9 +167,13 @@ class Staircase(Steps, abstract=True):
 
 @dataclass(frozen=True, eq=False)
 class Floor(Staircase):
-    """The greatest whole number that is not above p."""
+    """The greatest whole number that is not above p; defined for |p| < limit."""
 
+    limit: float = inf
     first = 0.0
+
+    def defined(self, lower: Array, upper: Array) -> Array | None:
+        return None if self.limit == inf else (lower > -self.limit) & (upper < self.limit)
 
     def function(self, p: Array) -> Array:
         return namespace(p).floor(p)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
-from math import lcm
+from math import isfinite, lcm
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -213,7 +213,17 @@ class Disjunct:
     def _never(self, row: Row) -> bool:
         if row.outputs or len(row.inputs) > 1:
             return False
-        least = row.constant
+        return self._false(row, np.zeros(0), np.zeros(0))
+
+    def excluded(self, lower: np.ndarray, upper: np.ndarray) -> bool:
+        """Some row is false for all outputs, products included, between lower and upper (m,), infinite or not, and all x of the box."""
+        return any(row.outputs and self._false(row, lower, upper) for row in self.rows)
+
+    def _false(self, row: Row, lower: np.ndarray, upper: np.ndarray) -> bool:
+        ends = [(coefficient, float(lower[j] if coefficient > 0 else upper[j])) for j, coefficient in row.outputs.items()]
+        if not all(isfinite(end) for _, end in ends):
+            return False
+        least = row.constant + sum((coefficient * exact(end) for coefficient, end in ends), Fraction(0))
         for i, coefficient in row.inputs.items():
             least += min(coefficient * bound for bound in self.box.exact(i))
         return least > 0 or (row.strict and least == 0)

@@ -13,6 +13,7 @@ from verifier.graph.lowering import (
     elementwise,
     extremes,
     linear,
+    logic,
     movement,
     normalisation,
     resizing,
@@ -20,7 +21,7 @@ from verifier.graph.lowering import (
 )
 from verifier.graph.lowering.context import HANDLERS, Builder, Value, constant, lower_node
 
-_FAMILIES = (arithmetic, constants, convolution, elementwise, extremes, linear, movement, normalisation, resizing, transposed)
+_FAMILIES = (arithmetic, constants, convolution, elementwise, extremes, linear, logic, movement, normalisation, resizing, transposed)
 """Imported for what they register."""
 
 

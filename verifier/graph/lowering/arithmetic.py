@@ -24,7 +24,7 @@ _SAFE = 2.0**900
 
 def added(call: Call, a: Value, b: Value, sign: int = 1) -> Value:
     """a + sign * b with broadcasting."""
-    same_kind(call, a, b)
+    a, b = same_kind(call, a, b)
     shape = call.check_size(call.broadcast(a.shape, b.shape))
     if a.data is not None and b.data is not None:
         folded = exact.add(a.data, b.data if sign > 0 else -b.data)
@@ -43,7 +43,7 @@ def added(call: Call, a: Value, b: Value, sign: int = 1) -> Value:
 
 def multiplied(call: Call, a: Value, b: Value) -> Value:
     """a * b with broadcasting."""
-    same_kind(call, a, b)
+    a, b = same_kind(call, a, b)
     if a.data is not None and b.data is not None:
         folded = exact.multiply(a.data, b.data)
         if folded is not None:
@@ -96,24 +96,31 @@ def _moderate(values: np.ndarray) -> bool:
     return bool(np.all((values == 0) | ((magnitude < _SAFE) & (magnitude > 1 / _SAFE))))
 
 
-def same_kind(call: Call, a: Value, b: Value) -> None:
-    """V114 unless both are real, or both integers."""
-    kinds = {"f" if v.data is None else v.data.dtype.kind for v in (a, b)}
-    if kinds not in ({"f"}, {"i"}):
+def same_kind(call: Call, a: Value, b: Value) -> tuple[Value, Value]:
+    """a and b, V114 unless both are real, or both integers; integers as real numbers, unless both are constants."""
+    if a.kind != b.kind or a.kind == "b":
         call.fail("inputs of different element types, or booleans", code="V114")
+    if a.data is not None and b.data is not None:
+        return a, b
+    return as_reals(a), as_reals(b)
 
 
-@operator("Add", 2)
+def as_reals(value: Value) -> Value:
+    """The same numbers, whatever their kind was."""
+    return Value(value.shape, value.node) if value.data is None else constant(value.data.astype(np.float64))
+
+
+@operator("Add", 2, whole=sum)
 def add(call: Call) -> Value:
     return added(call, call.input(0), call.input(1))
 
 
-@operator("Sub", 2)
+@operator("Sub", 2, whole=sum)
 def sub(call: Call) -> Value:
     return added(call, call.input(0), call.input(1), -1)
 
 
-@operator("Sum", 1, 1 << 20)
+@operator("Sum", 1, 1 << 20, whole=sum)
 def sum_(call: Call) -> Value:
     total = call.input(0)
     for i in range(1, call.count):
@@ -121,7 +128,7 @@ def sum_(call: Call) -> Value:
     return total
 
 
-@operator("Neg", 1)
+@operator("Neg", 1, whole=max)
 def neg(call: Call) -> Value:
     x = call.input(0)
     if x.data is not None:
@@ -129,7 +136,7 @@ def neg(call: Call) -> Value:
     return scaled(call, x, np.array(-1.0))
 
 
-@operator("Mul", 2)
+@operator("Mul", 2, whole=math.prod)
 def mul(call: Call) -> Value:
     return multiplied(call, call.input(0), call.input(1))
 
@@ -137,11 +144,10 @@ def mul(call: Call) -> Value:
 @operator("Div", 2)
 def div(call: Call) -> Value:
     """x / c = x * (1 / c): one rounding in the reciprocal unless every c is a power of two. x / y = x * (1 / y) as a product."""
-    a, b = call.input(0), call.input(1)
-    same_kind(call, a, b)
+    a, b = same_kind(call, call.input(0), call.input(1))
     if b.data is None:
         return multiplied(call, a, call.emit(Power(-1.0), b, shape=b.shape))
-    divisor = call.data(1, "the divisor")
+    divisor = b.data
     if np.any(divisor == 0):
         call.fail("division by zero")
     if a.data is not None:

@@ -2,23 +2,11 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any
-
 import numpy as np
-import onnx
 
 from verifier.graph.lowering.arithmetic import scaled
 from verifier.graph.lowering.context import Call, Value, constant, operator
-from verifier.graph.lowering.movement import expanded, joined, reshaped, taken
-from verifier.graph.tensors import LARGEST, checked, type_name
-
-_T = onnx.TensorProto
-_REALS: dict[int, Any] = {_T.FLOAT: np.float32, _T.DOUBLE: np.float64, _T.FLOAT16: np.float16}
-_INTEGERS: dict[int, Any] = {
-    _T.INT64: np.int64, _T.INT32: np.int32, _T.INT16: np.int16, _T.INT8: np.int8,
-    _T.UINT8: np.uint8, _T.UINT16: np.uint16, _T.UINT32: np.uint32,
-}
+from verifier.graph.tensors import LARGEST, checked
 
 
 @operator("Constant", 0)
@@ -74,55 +62,6 @@ def range_(call: Call) -> Value:
     if len(numbers) > LARGEST:
         call.fail("too many numbers", code="V114")
     return constant(np.array(numbers, dtype=np.int64))
-
-
-@operator("Cast", 1)
-def cast(call: Call) -> Value:
-    """Between real types: the identity. Constants change type only where that is exact; a variable stays real."""
-    x, to = call.input(0), call.integer("to", 0)
-    if call.opset >= 19:
-        call.flag("saturate", True)
-    if call.opset >= 24:
-        call.text("round_mode", "up")
-    if x.data is None:
-        if to not in (_T.FLOAT, _T.DOUBLE):
-            call.fail(f"a cast of a value that depends on the input to {type_name(to)} is not supported", hint="supported: FLOAT, DOUBLE")
-        return x
-    if to in _REALS:
-        with np.errstate(over="ignore"):
-            result = x.data.astype(_REALS[to]).astype(np.float64)
-        same = np.array_equal(result, x.data) and (x.data.dtype.kind != "i" or np.all(np.abs(x.data) <= 1 << 53))
-    elif to in _INTEGERS:
-        limits = np.iinfo(_INTEGERS[to])
-        whole = np.trunc(x.data) if x.data.dtype.kind == "f" else x.data
-        same = bool(np.all((whole >= limits.min) & (whole <= limits.max) & (np.abs(whole) <= 1 << 53)))
-        result = whole.astype(np.int64) if same else whole
-    elif to == _T.BOOL:
-        result, same = x.data != 0, True
-    else:
-        call.fail(f"a cast to {type_name(to)} is not supported")
-    if not same:
-        call.fail(f"a constant cannot be cast to {type_name(to)} exactly", code="V113")
-    return constant(result)
-
-
-@operator("Equal", 2)
-def equal(call: Call) -> Value:
-    return constant(np.asarray(call.data(0, "an operand") == call.data(1, "an operand")))
-
-
-@operator("Where", 3, since=9)
-def where(call: Call) -> Value:
-    """With a constant condition the elements of either choice are selected from both."""
-    condition, a, b = call.data(0, "the condition"), call.input(1), call.input(2)
-    if condition.dtype.kind != "b" or (a.data is not None and b.data is not None and a.data.dtype != b.data.dtype):
-        call.fail("the condition must be boolean and both choices of one type", code="V114")
-    shape = call.check_size(call.broadcast(condition.shape, a.shape, b.shape))
-    if a.data is not None and b.data is not None:
-        return constant(np.where(condition, a.data, b.data))
-    chosen, size = np.broadcast_to(condition, shape).reshape(-1), math.prod(shape)
-    both = joined(call, [reshaped(call, expanded(call, v, shape), (size,)) for v in (a, b)], 0)
-    return reshaped(call, taken(call, both, 0, np.where(chosen, 0, size) + np.arange(size)), shape)
 
 
 @operator("Trilu", 1, 2, since=14)

@@ -21,11 +21,21 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True, eq=False)
 class Value:
-    """An ONNX value: either a node of the graph or an exact constant (float64, int64 or bool)."""
+    """An ONNX value: either a node of the graph or an exact constant (float64, int64 or bool).
+
+    element: what a node's numbers are in the file: "f" real, "i" whole, "b" Boolean (0 and 1). The graph computes all of them as real
+    numbers, so whole ones must not wrap around: their magnitudes are at most `largest`, which `Call.whole` keeps below 2^31.
+    """
 
     shape: Shape
     node: int = -1
     data: np.ndarray | None = None
+    element: str = "f"
+    largest: float = math.inf
+
+    @property
+    def kind(self) -> str:
+        return self.element if self.data is None else self.data.dtype.kind
 
     @property
     def rank(self) -> int:
@@ -69,6 +79,7 @@ class Call:
         self.opset, self.builder = opset, builder
         self.outputs = tuple(proto.output)
         self.values = tuple(inputs)
+        self.whole_inputs = [v for v in inputs if v is not None and v.data is None and v.kind != "f"]
         self._attributes = {a.name: a for a in proto.attribute}
         self._asked: set[str] = set()
 
@@ -173,9 +184,17 @@ class Call:
         """The value as a node: a constant becomes a node without parents."""
         if value.data is None:
             return value
-        if value.data.dtype.kind != "f":
+        if value.kind != "f" and all(v.kind != value.kind for v in self.whole_inputs):
             self.fail("integers and booleans cannot take part in the network's real arithmetic", code="V109")
-        return self.builder.constant(value.data, self.name)
+        return self.builder.constant(value.data.astype(np.float64), self.name)
+
+    def whole(self, value: Value, element: str, largest: float) -> Value:
+        """A node whose numbers are whole ("i") or Boolean ("b"), none of a magnitude above `largest`."""
+        if value.data is not None:
+            return value
+        if not largest < _WRAPS:
+            self.fail("integers that depend on the input may become too large", code="V109", hint=f"they stay below {_WRAPS}")
+        return replace(value, element=element, largest=largest)
 
     def axis(self, axis: int, rank: int) -> int:
         if not -rank <= axis < rank:
@@ -201,24 +220,39 @@ class Call:
 
 
 Handler = Callable[[Call], "Value | Sequence[Value]"]
+Bound = Callable[[Sequence[float]], float]
+"""The largest magnitude of a result, from those of all operands of one kind."""
+
+
+def of_first(sizes: Sequence[float]) -> float:
+    return sizes[0]
 
 
 @dataclass(frozen=True)
 class Registration:
+    """whole: how large results over integers can be; None: integers and Booleans that depend on the input are refused. own: the handler
+    says itself of what kind its results are."""
+
     handler: Handler
     least: int
     most: int
     since: int
+    whole: Bound | None
+    own: bool
 
+
+_WRAPS = 2.0**31
 
 HANDLERS: dict[str, Registration] = {}
 
 
-def operator(name: str, least: int, most: int | None = None, since: int = 7) -> Callable[[Handler], Handler]:
+def operator(
+    name: str, least: int, most: int | None = None, since: int = 7, whole: Bound | None = None, own: bool = False
+) -> Callable[[Handler], Handler]:
     """Registers the handler of ONNX operator `name` with its number of inputs and the first opset that has it."""
 
     def register(handler: Handler) -> Handler:
-        HANDLERS[name] = Registration(handler, least, least if most is None else most, since)
+        HANDLERS[name] = Registration(handler, least, least if most is None else most, since, whole, own)
         return handler
 
     return register
@@ -237,10 +271,18 @@ def lower_node(proto: onnx.NodeProto, known: Mapping[str, Value], opset: int, bu
         call.fail(f"operator does not exist in opset {opset}", code="V110", hint=f"it exists from opset {entry.since} on")
     if not entry.least <= call.count <= entry.most:
         call.fail(f"{call.count} inputs; expected {entry.least} to {entry.most}", code="V114")
+    if call.whole_inputs and entry.whole is None and not entry.own:
+        call.fail("integers and booleans that depend on the input are not supported here", code="V109")
     try:
         result = entry.handler(call)
     except (ValueError, IndexError, OverflowError) as error:  # numpy's complaints about shapes that do not fit
         call.fail(f"inconsistent inputs: {error}", code="V114")
     call.finish()
-    return [result] if isinstance(result, Value) else list(result)
+    results = [result] if isinstance(result, Value) else list(result)
+    if call.whole_inputs and entry.whole is not None:
+        kind = call.whole_inputs[0].kind
+        operands = [v for v in call.values if v is not None and v.kind == kind]
+        sizes = [v.largest if v.data is None else float(np.max(np.abs(v.data.astype(np.float64)), initial=0.0)) for v in operands]
+        results = [call.whole(r, kind, entry.whole(sizes)) for r in results]
+    return results
 

@@ -183,9 +183,10 @@ def _reduce(call: Call, since: int, mean: bool) -> Value:
     shape = [n for i, n in enumerate(x.shape) if i not in found]
     if x.data is not None and x.data.dtype.kind == "i":
         return _reduce_integers(call, x.data, found, keep, mean)
-    x = call.variable(x)
-    y = averaged(call, x, found, math.prod(x.shape[a] for a in found) if mean else 1)
-    return y if keep else reshaped(call, y, shape)
+    x, count = call.variable(x), math.prod(x.shape[a] for a in found)
+    y = averaged(call, x, found, count if mean else 1)
+    y = y if keep else reshaped(call, y, shape)
+    return call.whole(y, x.kind, x.largest * count) if x.kind != "f" else y
 
 
 def _reduce_integers(call: Call, data: np.ndarray, axes: tuple[int, ...], keep: bool, mean: bool) -> Value:
@@ -196,7 +197,7 @@ def _reduce_integers(call: Call, data: np.ndarray, axes: tuple[int, ...], keep: 
     return constant(np.asarray(data.sum(axis=axes, keepdims=keep, dtype=np.int64)))
 
 
-@operator("ReduceSum", 1, 2)
+@operator("ReduceSum", 1, 2, own=True)
 def reduce_sum(call: Call) -> Value:
     return _reduce(call, 13, False)
 

@@ -117,8 +117,11 @@ def reciprocal(call: Call) -> Value:
 
 @operator("Pow", 2)
 def pow_(call: Call) -> Value:
-    """x^c for constant exponents: elements with one exponent are taken together."""
-    x, exponents = call.input(0), call.data(1, "the exponent")
+    """x^c for constant exponents: elements with one exponent are taken together. b^x = exp(log(b) x) for constant positive b."""
+    x, y = call.input(0), call.input(1)
+    if x.data is not None and y.data is None:
+        return _exponential(call, x.data, y)
+    exponents = call.data(1, "the exponent")
     if exponents.dtype.kind == "b":
         call.fail("an exponent is a boolean", code="V114")
     shape = call.check_size(call.broadcast(x.shape, exponents.shape))
@@ -134,6 +137,14 @@ def pow_(call: Call) -> Value:
     rows, order = reshaped(call, x, (flat.size,)), np.argsort(flat, kind="stable")
     parts = [_power(call, taken(call, rows, 0, np.flatnonzero(flat == c)), float(c)) for c in found]
     return reshaped(call, taken(call, joined(call, parts, 0), 0, np.argsort(order)), shape)
+
+
+def _exponential(call: Call, base: np.ndarray, x: Value) -> Value:
+    """exp(log(base) x); a logarithm is off by less than 2 units of its last place."""
+    if base.dtype.kind != "f" or not np.all((base > 0) & (np.abs(np.log(np.where(base > 0, base, 1.0))) < _LARGEST_EXPONENT)):
+        call.fail("a base is not positive, too small or too large", hint="powers of constants are supported between exp(-64) and exp(64)")
+    y = scaled(call, x, np.log(base), 4)
+    return call.emit(exponential.Exp(), y, shape=y.shape)
 
 
 def _power(call: Call, x: Value, exponent: float) -> Value:

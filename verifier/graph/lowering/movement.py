@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from verifier.graph.lowering.context import Call, Shape, Value, constant, operator
+from verifier.graph.lowering.context import Call, Shape, Value, constant, of_first, operator
 from verifier.operators import affine
 
 
@@ -65,7 +65,7 @@ def joined(call: Call, parts: Sequence[Value], axis: int) -> Value:
     return call.emit(affine.Concat(axis, sizes), *parts, shape=(*first[:axis], sum(sizes), *first[axis + 1 :]))
 
 
-@operator("Identity", 1)
+@operator("Identity", 1, whole=of_first)
 def identity(call: Call) -> Value:
     return call.input(0)
 
@@ -86,7 +86,7 @@ def dropout(call: Call) -> Value:
     return call.input(0)
 
 
-@operator("Flatten", 1)
+@operator("Flatten", 1, whole=of_first)
 def flatten(call: Call) -> Value:
     x = call.input(0)
     axis = call.integer("axis", 1)
@@ -96,7 +96,7 @@ def flatten(call: Call) -> Value:
     return reshaped(call, x, (math.prod(x.shape[:axis]), math.prod(x.shape[axis:])))
 
 
-@operator("Reshape", 2)
+@operator("Reshape", 2, whole=of_first)
 def reshape(call: Call) -> Value:
     x = call.input(0)
     wanted = call.list_of_integers(1, "the new shape")
@@ -115,7 +115,7 @@ def reshape(call: Call) -> Value:
     return reshaped(call, x, wanted)
 
 
-@operator("Transpose", 1)
+@operator("Transpose", 1, whole=of_first)
 def transpose(call: Call) -> Value:
     x = call.input(0)
     permutation = call.integers("perm")
@@ -134,7 +134,7 @@ def _axes(call: Call, since: int) -> list[int] | None:
     return None if call.optional(1) is None else call.list_of_integers(1, "axes")
 
 
-@operator("Squeeze", 1, 2)
+@operator("Squeeze", 1, 2, whole=of_first)
 def squeeze(call: Call) -> Value:
     x = call.input(0)
     axes = _axes(call, 13)
@@ -144,7 +144,7 @@ def squeeze(call: Call) -> Value:
     return reshaped(call, x, [n for i, n in enumerate(x.shape) if i not in found])
 
 
-@operator("Unsqueeze", 1, 2)
+@operator("Unsqueeze", 1, 2, whole=of_first)
 def unsqueeze(call: Call) -> Value:
     x = call.input(0)
     axes = _axes(call, 13)
@@ -155,13 +155,13 @@ def unsqueeze(call: Call) -> Value:
     return reshaped(call, x, [1 if i in found else next(rest) for i in range(x.rank + len(axes))])
 
 
-@operator("Expand", 2, since=8)
+@operator("Expand", 2, since=8, whole=of_first)
 def expand(call: Call) -> Value:
     x = call.input(0)
     return expanded(call, x, call.broadcast(x.shape, tuple(call.list_of_integers(1, "the shape"))))
 
 
-@operator("Tile", 2)
+@operator("Tile", 2, whole=of_first)
 def tile(call: Call) -> Value:
     x, repeats = call.input(0), call.list_of_integers(1, "the repeats")
     if len(repeats) != x.rank or min(repeats, default=1) < 0:
@@ -172,7 +172,7 @@ def tile(call: Call) -> Value:
     return x
 
 
-@operator("Concat", 1, 1 << 20)
+@operator("Concat", 1, 1 << 20, whole=max)
 def concat(call: Call) -> Value:
     parts = [call.input(i) for i in range(call.count)]
     if not call.has("axis"):
@@ -182,7 +182,7 @@ def concat(call: Call) -> Value:
     return joined(call, parts, call.axis(call.integer("axis", 0), parts[0].rank))
 
 
-@operator("Slice", 1, 5)
+@operator("Slice", 1, 5, whole=of_first)
 def slice_(call: Call) -> Value:
     x = call.input(0)
     if call.opset < 10:
@@ -204,7 +204,7 @@ def slice_(call: Call) -> Value:
     return x
 
 
-@operator("Split", 1, 2)
+@operator("Split", 1, 2, whole=of_first)
 def split(call: Call) -> list[Value]:
     x = call.input(0)
     axis = call.axis(call.integer("axis", 0), x.rank)
@@ -229,7 +229,7 @@ def split(call: Call) -> list[Value]:
             for a, n in zip(starts, sizes)]
 
 
-@operator("Gather", 2)
+@operator("Gather", 2, whole=of_first)
 def gather(call: Call) -> Value:
     x = call.input(0)
     axis = call.axis(call.integer("axis", 0), x.rank)

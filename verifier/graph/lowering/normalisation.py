@@ -13,7 +13,7 @@ import numpy as np
 from verifier.graph.lowering.arithmetic import added, multiplied, product, scaled, shifted
 from verifier.graph.lowering.context import Call, Value, constant, operator
 from verifier.graph.lowering.convolution import averaged, reduction_axes
-from verifier.graph.lowering.movement import permuted, reshaped
+from verifier.graph.lowering.movement import joined, permuted, reshaped
 from verifier.operators import affine, exponential, piecewise_linear, smooth
 from verifier.operators.power import Power
 from verifier.operators.square import Square
@@ -66,9 +66,12 @@ def softmax(call: Call) -> Value:
     n = rows.shape[-1]
     if n == 1:
         return constant(np.ones(call.input(0).shape))
-    if n == 2:  # 1 / (1 + exp(x_j - x_i))
-        y = scaled(call, reshaped(call, _differences(call, rows), rows.shape), np.array(-1.0))
-        y = call.emit(smooth.Sigmoid(), y, shape=rows.shape)
+    if n == 2:  # 1 - s and s = 1 / (1 + exp(x_0 - x_1)), whose sum is 1 for the bounds too
+        size = math.prod(rows.shape[:-1])
+        y = call.emit(affine.Linear(np.array([[-1.0], [1.0]])), reshaped(call, rows, (size, 2)), shape=(size, 1))
+        y = call.emit(smooth.Sigmoid(), y, shape=(size, 1))
+        y = joined(call, [shifted(call, scaled(call, y, np.array(-1.0)), np.ones(1)), y], 1)
+        y = reshaped(call, y, rows.shape)
     else:
         y = call.emit(Power(-1.0, 1.0), shifted(call, _others(call, rows), np.ones(1)), shape=rows.shape)
     y = _restored(call, y, shape, order)
