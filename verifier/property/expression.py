@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import math
 import re
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
 from functools import cached_property
+from itertools import compress, count
 
 import numpy as np
 
@@ -137,21 +139,29 @@ class NumberTable:
     """Collects distinct literals, and results of arithmetic, and gives them positions."""
 
     def __init__(self) -> None:
-        self._known: dict[bytes, int] = {}
+        self._known: defaultdict[bytes, int] = defaultdict()
         self._written: list[bytes | Fraction] = []
         self._near: list[float] = []
 
     def positions(self, literals: Sequence[bytes]) -> np.ndarray:
         """(k,) int32, of literals that match NUMBER. Raises NumberError where one of them is out of range."""
-        known = self._known
-        fresh = [text for text in dict.fromkeys(literals) if text not in known]
+        known, before = self._known, len(self._written)
+        known.default_factory = count(before).__next__
+        ids = np.fromiter(map(known.__getitem__, literals), dtype=np.int32, count=len(literals))
+        # Where the ids grow beyond all earlier ones a literal is new.
+        greatest = np.maximum.accumulate(np.concatenate([[before - 1], ids]))
+        fresh = list(compress(literals, greatest[1:] > greatest[:-1]))
         near = list(map(float, fresh))
         if near and not max(map(abs, near)) < _LARGEST:
-            near = list(map(nearest, fresh))
-        known.update(zip(fresh, range(len(self._written), len(self._written) + len(fresh))))
+            try:
+                near = list(map(nearest, fresh))
+            except NumberError:
+                for text in fresh:
+                    del known[text]
+                raise
         self._written += fresh
         self._near += near
-        return np.fromiter(map(known.__getitem__, literals), dtype=np.int32, count=len(literals))
+        return ids
 
     def add(self, value: Fraction) -> int:
         self._near.append(float(bounded(value)))
@@ -187,17 +197,34 @@ def _signs(written: Sequence[bytes | Fraction], near: np.ndarray) -> np.ndarray:
 def _short_signs(written: Sequence[bytes | Fraction], near: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(signs, whether they are right)."""
     signs, done = np.zeros(len(written), dtype=np.int8), np.zeros(len(written), dtype=bool)
-    short = [k for k, t in enumerate(written) if isinstance(t, bytes) and len(t) <= _SHORT and not (b"e" in t or b"E" in t or b"+" in t)]
-    if not short:
+    texts = [t if isinstance(t, bytes) else b"+" for t in written]
+    ends, power, plain = _layout(b",".join(texts))
+    lengths = np.diff(ends, prepend=-1) - 1
+    short = np.flatnonzero(plain & (lengths <= _SHORT))
+    if not len(short):
         return signs, done
-    texts = [text for k in short if isinstance(text := written[k], bytes)]
+    if len(short) < len(texts):
+        texts = [texts[k] for k in short.tolist()]
     digits = np.fromstring(b",".join(texts).replace(b".", b"").decode("ascii"), dtype=np.int64, sep=",")
-    power = np.array([len(text) - 1 - point if (point := text.find(b".")) >= 0 else 0 for text in texts])
-    value = near[short]
+    power, value = power[short], near[short]
     product, error = _exact_product(value, (10.0 ** np.arange(_SHORT))[power])
     signs[short] = np.where(digits == 0, 0, np.sign((product - digits) + error))
     done[short] = np.abs(digits) < 1 << 53
     return signs, done
+
+
+def _layout(text: bytes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of literals joined by commas, each (k,): where they end, how many digits stand behind the point, whether there are digits, a point
+    and a minus sign alone."""
+    letters = np.frombuffer(text, dtype=np.uint8)
+    ends = np.append(np.flatnonzero(letters == ord(",")), len(text))
+    points = np.flatnonzero(letters == ord("."))
+    owner = np.searchsorted(ends, points)
+    power = np.zeros(len(ends), dtype=np.int64)
+    power[owner] = ends[owner] - 1 - points
+    plain = np.ones(len(ends), dtype=bool)
+    plain[np.searchsorted(ends, np.flatnonzero((letters > ord("9")) | (letters == ord("+"))))] = False
+    return ends, power, plain
 
 
 def _exact_product(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -13,7 +13,7 @@ two an assertion, are matched as a whole; whatever does not fit is read token by
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -38,6 +38,8 @@ _OUTPUT = re.compile(rb"\(\s*([<>]=?)\s+(" + _REFERENCE + rb")\s+(?:(" + NUMBER 
 _NEXT_BOUND = re.compile(SPACE + rb"\(\s*(?:assert\s*\(\s*(?:and\s*\(\s*)?)?[<>]=\s+(" + NAME + rb")\[")
 _STATEMENTS = "statements are (vnnlib-version <2.0>), then (declare-network ...), then (assert ...)"
 _ONE, _ZERO = Fraction(1), Fraction(0)
+_LESS, _GREATER = b"<>"
+_BLANKS = bytes.maketrans(b"()[]", b"    ")
 _NARROW, _MOST_NARROW = Fraction(1000), 1000
 
 
@@ -53,12 +55,34 @@ def read(path: str | Path) -> Property:
 
 
 @dataclass(frozen=True, eq=False)
-class _Runs:
-    """Patterns of bounds of one variable: asserted one by one, asserted in pairs, conjoined."""
+class _Run:
+    """Bounds that follow one another: words of an item, such as assert <= X 0,1 0.5, and where its bounds begin among them."""
 
-    single: Run
-    pair: Run
-    conjoined: Run
+    pattern: Run
+    words: int
+    bounds: tuple[int, ...]
+
+    def columns(self, text: bytes) -> tuple[np.ndarray, list[tuple[Sequence[bytes], Sequence[bytes]]]]:
+        """The pattern has matched `text`: whether each bound is an upper one (items, bounds of an item) and, bound by bound of an item,
+        indices and numbers."""
+        if b";" in text or b", " in text:
+            columns = list(zip(*self.pattern[1].findall(text)))
+            upper = np.array([[relation == b"<" for relation in column] for column in columns[0::3]]).T
+            return upper, list(zip(columns[1::3], columns[2::3]))
+        signs = np.frombuffer(text, dtype=np.uint8)
+        signs = signs[(signs == _LESS) | (signs == _GREATER)]
+        words = text.translate(_BLANKS).split()
+        columns = [(words[at + 2 :: self.words], words[at + 3 :: self.words]) for at in self.bounds]
+        return (signs == _LESS).reshape(-1, len(self.bounds)), columns
+
+
+@dataclass(frozen=True, eq=False)
+class _Runs:
+    """Bounds of one variable: asserted one by one, asserted in pairs, conjoined."""
+
+    single: _Run
+    pair: _Run
+    conjoined: _Run
 
     @staticmethod
     def of(variable: Variable) -> _Runs:
@@ -66,7 +90,7 @@ class _Runs:
         bound = rb"\(\s*@[<>])=\s+" + variable.name.encode() + rb"\[@" + index + rb")\]\s+@" + NUMBER + rb")\s*\)"
         single = SPACE + rb"\(\s*assert\s*" + bound + rb"\s*\)"
         pair = SPACE + rb"\(\s*assert\s*\(\s*and\s*" + bound + SPACE + bound + rb"\s*\)\s*\)"
-        return _Runs(run_of(single), run_of(pair), run_of(SPACE + bound))
+        return _Runs(_Run(run_of(single), 5, (1,)), _Run(run_of(pair), 10, (2, 6)), _Run(run_of(SPACE + bound), 4, (0,)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -230,21 +254,21 @@ class _Reader(AssertionReader):
         ahead = self._runs_ahead()
         return ahead is not None and self._bounds(ahead[0].conjoined, ahead[1], target)
 
-    def _bounds(self, run: Run, variable: Variable, target: Conjunction) -> bool:
-        found, end = self.matched(run)
-        if not found:
+    def _bounds(self, run: _Run, variable: Variable, target: Conjunction) -> bool:
+        match = run.pattern[0].match(self.scanner.buffer, self.scanner.position)
+        if match is None:
             return False
-        columns = list(zip(*found))
+        upper, columns = run.columns(match[0])
+        sides = np.where(upper, np.int32(UPPER), np.int32(LOWER))
         try:
-            for relations, indices, literals in zip(columns[0::3], columns[1::3], columns[2::3]):
+            for side, (indices, literals) in zip(sides.T, columns):
                 inputs = _flat(variable, indices)
                 ids = self.numbers.positions(literals)
-                upper = np.fromiter(map(b"<".__eq__, relations), dtype=np.bool_, count=len(relations))
-                target.bounds.append(Bounds(2 * inputs + np.where(upper, np.int32(UPPER), np.int32(LOWER)), ids))
+                target.bounds.append(Bounds(2 * inputs + side, ids))
         except NumberError:
             self.runs = False  # what is wrong is met again, and given its place, token by token
             return False
-        self.scanner.position = end
+        self.scanner.position = match.end()
         return True
 
     # Statements
@@ -289,7 +313,7 @@ class _Reader(AssertionReader):
         self.version = f"{int(match[1])}.{int(match[2])}"
 
 
-def _flat(variable: Variable, indices: tuple[bytes, ...]) -> np.ndarray:
+def _flat(variable: Variable, indices: Sequence[bytes]) -> np.ndarray:
     """Positions (k,) int32 among the declared inputs of elements whose indices are written a,b,..; NumberError: one is out of range."""
     joined = b",".join(indices)
     values = np.fromstring(joined.decode("ascii"), dtype=np.int64, sep=",").reshape(len(indices), len(variable.shape))
