@@ -23,13 +23,20 @@ from verifier.bench.suite import Instance
 
 PRELOADED = (
     "numpy",
+    "numpy.ma",
+    "numpy.random",
     "onnx",
     "onnxruntime",
     "verifier.engine",
+    "verifier.graph.combine",
+    "verifier.graph.products",
+    "verifier.property.vnnlib2",
     "verifier.search.solve",
     "verifier.bench.worker",
     "verifier.report.json_report",
+    "verifier.report.records",
 )
+"""What a query may need that takes long to import."""
 _POLL = 0.5
 """Seconds after which the stop flag and the progress line are looked at, whatever the workers do."""
 _LOG_TAIL = 2000
