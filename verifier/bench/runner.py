@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from verifier.bench import worker
+from verifier.bench.progress import Running
 from verifier.bench.suite import Instance
 
 PRELOADED = (
@@ -97,7 +98,11 @@ class _Slot:
 
 
 def run(
-    instances: Iterable[Instance], plan: Plan, done: Callable[[Answer], None], stop: Callable[[], bool], tick: Callable[[int], None]
+    instances: Iterable[Instance],
+    plan: Plan,
+    done: Callable[[Answer], None],
+    stop: Callable[[], bool],
+    tick: Callable[[Sequence[Running]], None],
 ) -> None:
     """Call `done` with the answer of each instance, in the order in which they finish; `tick(running)` about twice a second.
 
@@ -111,7 +116,7 @@ def run(
             while todo and len(slots) < plan.jobs:
                 number = min(set(range(plan.jobs)) - {slot.number for slot in slots})
                 slots.append(_start(context, todo.pop(), plan, number))
-            tick(len(slots))
+            tick([Running(slot.instance, slot.seconds, slot.timeout) for slot in slots])
             for slot, answer in _finished(slots, plan.grace):
                 slots.remove(slot)
                 slot.close()

@@ -55,7 +55,7 @@ def bench(categories: Sequence[Category], options: Options, stream: IO[str] | No
     instances = share(categories, options.partition)
     with Store(options.output, {"verifier": __version__, "settings": dict(options.settings)}, options.resume) as store:
         todo = _open(instances, store.rows(), options)
-        progress = Progress(stream, len(todo), options.jobs, sum(map(options.timeout, todo)))
+        progress = Progress(stream, todo, options.jobs, sum(map(options.timeout, todo)))
 
         def done(answer: runner.Answer) -> None:
             category = answer.instance.category
