@@ -11,6 +11,7 @@ import pytest
 
 from tests.bench.suites import HOLDS, suite
 from verifier.cli.streams import Forgiving
+from verifier.errors import StorageError
 
 pytest.importorskip("verifier.engine")
 
@@ -45,13 +46,15 @@ def test_a_verdict_that_cannot_be_written_is_none(tmp_path: Path) -> None:
     with open("/dev/full", "w") as full:
         assert code(["verify", str(folder / "onnx/net.onnx"), str(folder / "vnnlib/a.vnnlib")], stdout=full) == 4
         assert code(["verify", str(folder / "onnx/net.onnx"), str(folder / "vnnlib/a.vnnlib")], stderr=full) == 0
+        assert code(["inspect", str(folder / "onnx/net.onnx")], stdout=full) == 4
+        assert code(["bench", str(folder), "--output", str(tmp_path / "out"), "-q"], stdout=full) == 4
 
 
 def test_other_failures_pass() -> None:
     with open("/dev/full", "w") as full:
         stream = Forgiving(full, BrokenPipeError)
         stream.write("x")
-        with pytest.raises(OSError, match="space"):
+        with pytest.raises(StorageError, match="space"):
             stream.flush()
         forgiving = Forgiving(full, OSError)
         forgiving.flush()

@@ -70,6 +70,7 @@ def run(arguments: list[str]) -> int:
     """The exit code of one command line. Nothing but a verdict or plain success may exit with 0 or 1."""
     try:
         result = cli.main(arguments, prog_name="verifier", standalone_mode=False)
+        sys.stdout.flush()  # at the exit of the interpreter a full disk would no longer be an error
         return result if isinstance(result, int) else 0
     except VerifierError as error:
         click.echo(error.render(), err=True)
