@@ -12,6 +12,7 @@ from verifier.graph.lowering import (
     convolution,
     elementwise,
     extremes,
+    indexing,
     linear,
     logic,
     movement,
@@ -21,7 +22,9 @@ from verifier.graph.lowering import (
 )
 from verifier.graph.lowering.context import HANDLERS, Builder, Value, constant, lower_node
 
-_FAMILIES = (arithmetic, constants, convolution, elementwise, extremes, linear, logic, movement, normalisation, resizing, transposed)
+_FAMILIES = (
+    arithmetic, constants, convolution, elementwise, extremes, indexing, linear, logic, movement, normalisation, resizing, transposed,
+)
 """Imported for what they register."""
 
 

@@ -122,10 +122,21 @@ def sub(call: Call) -> Value:
 
 @operator("Sum", 1, 1 << 20, whole=sum)
 def sum_(call: Call) -> Value:
+    return _total(call)
+
+
+def _total(call: Call) -> Value:
     total = call.input(0)
     for i in range(1, call.count):
         total = added(call, total, call.input(i))
     return total
+
+
+@operator("Mean", 1, 1 << 20)
+def mean(call: Call) -> Value:
+    """The sum times 1 / n, which is rounded unless n is a power of two."""
+    total, count = call.variable(_total(call)), call.count
+    return scaled(call, total, np.array(1.0 / count), 0 if count & (count - 1) == 0 else 1)
 
 
 @operator("Neg", 1, whole=max)

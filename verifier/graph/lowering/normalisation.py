@@ -13,7 +13,7 @@ import numpy as np
 from verifier.graph.lowering.arithmetic import added, multiplied, product, scaled, shifted
 from verifier.graph.lowering.context import Call, Value, constant, operator
 from verifier.graph.lowering.convolution import averaged, reduction_axes
-from verifier.graph.lowering.movement import joined, permuted, reshaped
+from verifier.graph.lowering.movement import joined, permuted, reshaped, taken
 from verifier.operators import affine, exponential, piecewise_linear, smooth
 from verifier.operators.power import Power
 from verifier.operators.square import Square
@@ -152,6 +152,36 @@ def reduce_l1(call: Call) -> Value:
 @operator("ReduceSumSquare", 1, 2)
 def reduce_sum_square(call: Call) -> Value:
     return _norm(call, True)
+
+
+@operator("ReduceLogSumExp", 1, 2)
+def reduce_log_sum_exp(call: Call) -> Value:
+    """x_0 + log(1 + sum over j != 0 of exp(x_j - x_0))."""
+    x = call.variable(call.input(0))
+    axes, keep = reduction_axes(call, x, 18)
+    if not axes:
+        return x
+    kept = tuple(1 if i in axes else n for i, n in enumerate(x.shape))
+    shape = kept if keep else tuple(n for i, n in enumerate(x.shape) if i not in axes)
+    order = [*(i for i in range(x.rank) if i not in axes), *axes]
+    count = math.prod(x.shape[a] for a in axes)
+    rows = reshaped(call, permuted(call, x, order), (math.prod(x.shape) // count, count))
+    first = taken(call, rows, 1, np.arange(1))
+    if count == 1:
+        return reshaped(call, first, shape)
+    exps = added(call, taken(call, rows, 1, np.arange(1, count)), first, -1)
+    exps = call.emit(exponential.Exp(), exps, shape=exps.shape)
+    total = shifted(call, call.emit(affine.ReduceSum((1,), exps.shape), exps, shape=first.shape), np.ones(1))
+    return reshaped(call, added(call, first, call.emit(exponential.Log(1.0), total, shape=total.shape)), shape)
+
+
+@operator("ReduceLogSum", 1, 2)
+def reduce_log_sum(call: Call) -> Value:
+    x = call.variable(call.input(0))
+    axes, keep = reduction_axes(call, x, 18)
+    total = averaged(call, x, axes, 1) if axes else x
+    total = total if keep else reshaped(call, total, [n for i, n in enumerate(x.shape) if i not in axes])
+    return call.emit(exponential.Log(), total, shape=total.shape)
 
 
 @operator("ReduceL2", 1, 2)
