@@ -57,6 +57,7 @@ REFUSED = {
     "test_reduce_l2_empty_set": "an empty input",
     "test_reduce_sum_square_empty_set": "an empty input",
     "test_reduce_log_sum_empty_set": "an empty input",
+    "test_einsum_batch_diagonal": "a diagonal",
     "test_reduce_log_sum_exp_empty_set": "an empty input",
     "test_scatter_elements_with_duplicate_indices": "a reduction",
     "test_scatter_elements_with_reduction": "a reduction",

@@ -10,6 +10,7 @@ from verifier.graph.lowering import (
     arithmetic,
     constants,
     convolution,
+    einsum,
     elementwise,
     extremes,
     indexing,
@@ -23,7 +24,8 @@ from verifier.graph.lowering import (
 from verifier.graph.lowering.context import HANDLERS, Builder, Value, constant, lower_node
 
 _FAMILIES = (
-    arithmetic, constants, convolution, elementwise, extremes, indexing, linear, logic, movement, normalisation, resizing, transposed,
+    arithmetic, constants, convolution, einsum, elementwise, extremes, indexing, linear, logic, movement, normalisation, resizing,
+    transposed,
 )
 """Imported for what they register."""
 
