@@ -122,6 +122,9 @@ class Positive(JumpAtZero):
         xp = namespace(p)
         return xp.maximum(xp.sign(p), xp.zeros_like(p))
 
+    def linear(self, lower: Array, upper: Array) -> Array:
+        return (lower > 0) | (upper <= 0) | (lower == upper)
+
 
 class Staircase(Steps, abstract=True):
     """Steps of height 1 at first + k, for whole k, to the value k."""
