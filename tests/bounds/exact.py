@@ -82,6 +82,8 @@ def _elementwise(op: Operator, p: np.ndarray) -> np.ndarray:
         rule = lambda v: _smooth(v, isinstance(op, smooth.Tanh))  # noqa: E731
     elif isinstance(op, steps.Sign):
         rule = lambda v: Fraction((v > 0) - (v < 0))  # noqa: E731
+    elif isinstance(op, steps.Positive):
+        rule = lambda v: Fraction(v > 0)  # noqa: E731
     elif isinstance(op, steps.Floor | steps.Round):
         rule = lambda v: Fraction(math.floor(v) if isinstance(op, steps.Floor) else round(v))  # noqa: E731
     else:
