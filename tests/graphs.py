@@ -570,15 +570,17 @@ def box_bounds(
     lower: np.ndarray,
     upper: np.ndarray,
     inherited: Bounds | None = None,
+    most: int | None = None,
 ) -> BoxBounds:
-    """`bound_boxes` over boxes (B, n) of disjunct 0; inherited: enclosures (B, total), the root's if None."""
+    """`bound_boxes` over boxes (B, n) of disjunct 0; inherited: enclosures (B, total), the root's if None; most: rows of a layer beside
+    forms."""
     neurons, count = Neurons(graph), len(lower)
     below, above = inherited or tuple(np.repeat(b[None], count, axis=0) for b in flat_enclosures(graph, bounds))
     weights = bounds.weights.to(arrays)
     which = np.zeros(count, np.int64)
-    return bound_boxes(
-        neurons, make_heads(neurons, arrays, weights), arrays, weights, targets.rows(graph, arrays, which), lower, upper, below, above
-    )
+    heads, rows = make_heads(neurons, arrays, weights), targets.rows(graph, arrays, which)
+    limits = None if most is None else dict.fromkeys(graph.preactivations, most)
+    return bound_boxes(neurons, heads, arrays, weights, rows, lower, upper, below, above, limits)
 
 
 def planes_of_neurons(

@@ -58,6 +58,7 @@ ROOTS, TARGETS, LINEAR, SMOOTH, AFFINE = (
 BASE, PRODUCT, SQUARE, CURVED, PERIODIC, STEPS, POWER, EXPONENTIAL = (
     f"verifier/operators/{n}.py" for n in ("base", "product", "square", "curved", "periodic", "steps", "power", "exponential")
 )
+FORWARD = "verifier/bounds/forward.py"
 NEURONS, INPUTS, SPLITS, CLIP = (f"verifier/search/{n}.py" for n in ("neuron_split", "input_split", "splits", "clipping"))
 SUBPROBLEMS, TREE, CONSTRAINED, REFINEMENT = (
     f"verifier/search/{n}.py" for n in ("subproblems", "tree", "constrained_rows", "refinement")
@@ -551,6 +552,22 @@ FAULTS = (
         loose=True,
     ),
     Fault("constant rounded up", TARGETS, "return lower + d - 4 * U * (np.abs(lower) + np.abs(d))", "return lower + d"),
+    # forward affine forms
+    Fault("form of a narrower input", FORWARD, "radius * (1.0 + 2.0**-50) + _FLOOR, radius)", "radius * 0.999, radius)"),
+    Fault("form of a rounded input", FORWARD, "radius * (1.0 + 2.0**-50) + _FLOOR, radius)", "radius, radius)"),
+    Fault("rounding of columns and centre", FORWARD, "g * (self.spread() + xp.abs(self.points[:, -1]))", "0.0 * self.points[:, -1]"),
+    Fault("rounding of columns", FORWARD, "g * (self.spread() + xp.abs(self.points[:, -1]))", "g * xp.abs(self.points[:, -1])"),
+    Fault("rounding of a shift", FORWARD, "remainder = remainder + g * magnitude", "pass"),
+    Fault("rounding of intercepts", FORWARD, "+ g * (xp.abs(low) + xp.abs(high)) + error", "+ error", loose=True),  # the planes' has room
+    Fault("planes taken as exact", FORWARD, "+ g * (xp.abs(low) + xp.abs(high)) + error", "+ g * (xp.abs(low) + xp.abs(high))"),
+    Fault("function without its remainder", FORWARD, "(0.5 * high - 0.5 * low)", "(0.49 * high - 0.49 * low)"),
+    Fault("remainder through the sum of weights", FORWARD, "operator.absolute(count, ", "operator.homogeneous.forward(count, "),
+    Fault("shift in the columns", FORWARD, "operator.homogeneous.forward(", "operator.forward("),
+    Fault("enclosure without the remainder", FORWARD, "self.spread() + self.remainder\n", "self.spread() + 0.9 * self.remainder\n"),
+    Fault("enclosure as it is computed", FORWARD, "radius = radius + g * (radius + xp.abs(centre))", "pass", loose=True),
+    Fault("centre kept beside the interval", FORWARD, "xp.where(narrower, centre, points[:, -1])", "points[:, -1]"),
+    Fault("a band without its slack", CURVED, "return slope, low - below, high + above", "return slope, low, high"),
+    Fault("a band of one plane", PRODUCT, "return slopes, low, high", "return slopes, low, low"),
     Fault("clip without rounding", CLIP, "offset = c - gamma(n + 8) * 4 * (sizes[:, :, 0] + np.abs(c))", "offset = c"),
     Fault("clip of the wrong side", CLIP, "rest = terms.sum(axis=2, keepdims=True) - terms", "rest = terms.sum(axis=2, keepdims=True)"),
     Fault(

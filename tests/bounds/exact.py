@@ -117,7 +117,7 @@ def _transcendental(op: Operator) -> Callable[[mpmath.mpf], mpmath.mpf]:
         gated.GeluTanh: lambda v: v / (1 + mpmath.exp(-mpmath.sqrt(8 / mpmath.pi) * (v + mpmath.mpf("0.044715") * v**3))),
         gated.Mish: lambda v: v * mpmath.tanh(mpmath.log1p(mpmath.exp(v)) if v < 0 else v + mpmath.log1p(mpmath.exp(-v))),
     }
-    return rules[type(op)]
+    return next(rule for kind, rule in rules.items() if isinstance(op, kind))
 
 
 def _many_digits(function: Callable[[mpmath.mpf], mpmath.mpf]) -> Callable[[Fraction], Fraction]:

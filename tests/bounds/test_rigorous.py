@@ -98,7 +98,8 @@ def check_network(seed: int, kinds: tuple[str, ...], operators: tuple[Elementwis
     multipliers = {p: rng.normal(size=(3, graph.nodes[p].size)) * 10.0 ** rng.integers(-5, 20) for p in graph.preactivations}
     plain = graphs.row_bounds(graph, graphs.EXACT, bounds, {graph.output: rows}, lower, upper)
     other = graphs.row_bounds(graph, graphs.EXACT, bounds, {graph.output: rows}, lower, upper, None, multipliers)
-    boxes = graphs.box_bounds(graph, graphs.EXACT, bounds, graphs.targets_of(rows), lower[None], upper[None])
+    targets, most = graphs.targets_of(rows), [None, 0, 1][seed % 3]
+    boxes = graphs.box_bounds(graph, graphs.EXACT, bounds, targets, lower[None], upper[None], most=most)
     assert not boxes.infeasible.any()
     slices = graphs.Neurons(graph).slices
     assert_encloses({p: (boxes.below[0, s], boxes.above[0, s]) for p, s in slices.items()}, values, f"seed {seed}, boxes")

@@ -171,6 +171,14 @@ class TestAffine:
             assert (np.broadcast_to(op.offset_magnitude, shape) >= np.abs(np.broadcast_to(op.offset, shape))).all()
         assert op.terms >= 1
 
+    def test_homogeneous_is_the_same_without_offset(self, case: tuple) -> None:
+        op, shapes, shape = case
+        x = parents_of(shapes, 3)
+        offset = 0.0 if op.offset is None else op.offset
+        np.testing.assert_allclose(op.homogeneous.forward(3, *x) + offset, op.forward(3, *x), rtol=1e-15, atol=1e-15)
+        assert not op.homogeneous.forward(2, *(np.zeros((2, *s)) for s in shapes)).any()
+        assert op.homogeneous.terms <= op.terms
+
     def test_transpose_is_adjoint(self, case: tuple) -> None:
         op, shapes, shape = case
         x, y = parents_of(shapes, 4), RNG.normal(size=(4, *shape))
@@ -282,6 +290,19 @@ class TestElementwise:
         values = op.function(points)
         assert (lines.lower * points + below <= values + rounding).all()
         assert (lines.upper * points + above >= values - rounding).all()
+
+    def test_band_encloses(self, op: Elementwise) -> None:
+        low, high = self.intervals(op)
+        points = self.samples(low, high, op)
+        slope, below, above = op.band(low, high)
+        values = op.function(points)
+        rounding = 2.0**-46 * ((1 + np.abs(slope)) * np.maximum(np.abs(low), np.abs(high)) + np.abs(values) + op.offset_scale)
+        assert (slope * points + below <= values + rounding).all() and (slope * points + above >= values - rounding).all()
+        if not isinstance(op, steps.Steps):  # as narrow as parallel lines of that slope can be
+            gaps = values - slope * points
+            slack = 1e-3 * (gaps.max(axis=0) - gaps.min(axis=0)) + 4 * rounding.max(axis=0) + op.slack(slope, low, high, "lower")
+            narrow = high - low < 10.0  # samples of others miss the extremes
+            assert (above - below <= gaps.max(axis=0) - gaps.min(axis=0) + slack + op.slack(slope, low, high, "upper"))[narrow].all()
 
     def test_derivative(self, op: Elementwise) -> None:
         p = RNG.normal(scale=2.0, size=400)
@@ -425,6 +446,18 @@ class TestSeveral:
             assert (gap >= -rounding).all()
             if out < 10:
                 assert (gap.min(axis=0) <= rounding + 1e-9 * rounding * 2.0**50).all(), "no corner lies on the plane"
+
+    def test_band_encloses(self, case: tuple) -> None:
+        op, size, out = case
+        low, high = self.boxes(size)
+        points, largest = self.points(low, high), np.maximum(np.abs(low), np.abs(high))
+        slopes, below, above = op.band(low, high)
+        gap = op.function(points.reshape(-1, size)).reshape(*points.shape[:2], out) - op.along(slopes, points)
+        rounding = 2.0**-50 * np.stack([np.abs(op.function(w)) + op.slope_magnitude(-w, w, w) for w in largest])
+        assert (gap >= below - rounding).all() and (gap <= above + rounding).all()
+        radius = np.abs(RNG.normal(size=low.shape))
+        moved = op.along(slopes, low + radius * RNG.choice([-1.0, 1.0], low.shape)) - op.along(slopes, low)
+        assert (np.abs(moved) <= op.along(np.abs(slopes), radius) + 1e-9 * (1 + np.abs(moved))).all()
 
     def test_back_is_the_adjoint_of_along(self, case: tuple) -> None:
         op, size, out = case

@@ -12,6 +12,7 @@ import numpy as np
 from verifier.arrays import Array, Arrays, to_numpy
 from verifier.bounds import interval
 from verifier.bounds.dual import Interval, Problem, Relaxation, evaluate, relax
+from verifier.bounds.forward import Forms
 from verifier.bounds.intermediate import unstable
 from verifier.bounds.rigorous import ErrorWeights
 from verifier.graph.ir import Graph
@@ -149,10 +150,12 @@ def bound_boxes(
     upper: np.ndarray,
     below: np.ndarray,
     above: np.ndarray,
+    most: Mapping[int, int] | None = None,
 ) -> BoxBounds:
     """Bounds of rows (node -> (B, R, *shape)) over boxes (B, n), given enclosures inherited from larger boxes.
 
-    `arrays` must be float64: the results are accepted as they are.
+    `arrays` must be float64: the results are accepted as they are. most: neurons of every pre-activation that get rows of their own
+    at most, after forward affine forms of all; None: rows for all that need them, and no forms.
     """
     graph = neurons.graph.to(arrays)
     low, high = arrays.asarray(lower), arrays.asarray(upper)
@@ -160,11 +163,13 @@ def bound_boxes(
     infeasible = arrays.xp.any(low > high, axis=1)
     values: dict[int, Interval] = {}
     relaxations: dict[int, Relaxation] = {}
+    forms = None if most is None else Forms(graph, low, high)
     for p in graph.preactivations:
         values = interval.propagate(graph, low, high, known, weights, p, values)
-        bounds = values[p]
-        if p in neurons.deep:
-            bounds = _tighten(heads, graph, arrays, weights, low, high, values, relaxations, p, bounds)
+        bounds = values[p] if forms is None else forms.extend(p, values, weights).within(values[p])
+        limit = graph.nodes[p].size if most is None else most[p]
+        if p in neurons.deep and limit:
+            bounds = _tighten(heads, graph, arrays, weights, low, high, values, relaxations, p, bounds, limit)
         crossed = bounds.lower > bounds.upper
         infeasible = infeasible | arrays.xp.any(crossed, axis=1)
         # An empty enclosure closes its box; the others of the batch go on, so the numbers there only have to be finite.
@@ -200,14 +205,18 @@ def _tighten(
     relaxations: Mapping[int, Relaxation],
     p: int,
     bounds: Interval,
+    limit: int,
 ) -> Interval:
-    """CROWN rows for the neurons of p unstable or split in each box, padded to the longest list of the batch."""
+    """CROWN rows for the neurons of p unstable or split in each box, padded to the longest list of the batch; of more than `limit`,
+    for the widest."""
     xp = arrays.xp
     loose = unstable(graph, p, bounds) | _pinned(graph, p, bounds)
     most = int(xp.max(xp.sum(xp.astype(loose, xp.int64), axis=1)))
     if most == 0:
         return bounds
-    index = xp.argsort(xp.where(loose, 0, 1), axis=1, stable=True)[:, :most]
+    order = xp.where(loose, 0.0, 1.0) if most <= limit else xp.where(loose, bounds.lower - bounds.upper, 1.0)
+    index = xp.argsort(order, axis=1, stable=True)[:, : min(most, limit)]
+    most = index.shape[1]
     rows, constant, error = heads[p].rows(xp, index)
     result = evaluate(graph, rows, Problem(low, high, values, relaxations, {}), weights).lower
     result = result + constant - (xp.abs(result) + xp.abs(constant)) * 2.0**-51 - error

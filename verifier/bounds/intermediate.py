@@ -12,7 +12,9 @@ import numpy as np
 from verifier.arrays import Array, Arrays, namespace, to_numpy
 from verifier.bounds import interval
 from verifier.bounds.ascent import Ascent, Parameters, Schedule, initial_parameters, problem_of
+from verifier.bounds.cost import row_cost
 from verifier.bounds.dual import Interval, evaluate
+from verifier.bounds.forward import Forms, forms_pay
 from verifier.bounds.rigorous import ErrorWeights, Magnitudes
 from verifier.errors import InternalError
 from verifier.graph.ir import Graph
@@ -63,11 +65,13 @@ def root_bounds(
     workers: Workers,
     start: RootBounds | None = None,
     refine: Refine | None = None,
+    most: float = np.inf,
 ) -> RootBounds:
     """Bounds over the box lower, upper (n,). `arrays` is float64 (bounds are accepted there); `proposals` may be float32.
 
     start: bounds over the same box, to be improved; then plain CROWN rows are not asked for again. refine: has a say after the rows of
-    every pre-activation. Past the deadline what was
+    every pre-activation. most: what the plain rows of one pre-activation may cost at most (`row_cost`); where they would cost more
+    there are none. Past the deadline what was
     found by then is returned with the rest of `start`; raises Late where there is none. Raises Undefined where no enclosure is found
     on which a function has finite values.
     """
@@ -78,6 +82,7 @@ def root_bounds(
     magnitudes = Magnitudes(graph, lower, upper)
     stages = (schedule,) if start is not None else (Schedule(0), schedule)
     values: dict[int, Interval] = {}
+    forms = Forms(moved, low, high) if start is None and forms_pay(graph, int(np.sum(upper > lower))) else None
     for p in graph.preactivations:
         if deadline():
             if start is None:
@@ -86,9 +91,11 @@ def root_bounds(
         magnitudes.extend(p, host)
         weights = magnitudes.weights(host).to(arrays)
         values = interval.propagate(moved, low, high, known, weights, p, values)
-        known[p] = values[p]
+        known[p] = values[p] if forms is None else forms.extend(p, values, weights).within(values[p])
         if graph.ball is not None or any(isinstance(graph.nodes[n].operator, Nonlinear) for n in graph.ancestors(p)):
-            known[p] = _Rows(graph, arrays, proposals, low, high, dict(known), p, weights, deadline).tightened(stages, workers)
+            todo = int(namespace(low).sum(unstable(graph, p, known[p])))
+            if 2 * todo * row_cost(graph, p) <= most:
+                known[p] = _Rows(graph, arrays, proposals, low, high, dict(known), p, weights, deadline).tightened(stages, workers)
         if refine is not None:
             known[p] = refine(p, known)
         known[p] = _within_arguments(graph, p, known[p])

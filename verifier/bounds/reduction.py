@@ -11,26 +11,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from types import MappingProxyType
 
 import numpy as np
 
 from verifier.arrays import Array, Arrays, to_numpy
+from verifier.bounds.cost import ELEMENT, row_cost
 from verifier.bounds.dual import Interval, relax
 from verifier.bounds.intermediate import unstable
 from verifier.graph.ir import Graph, Node
-from verifier.operators.affine import Add, Constant, Conv, ConvTranspose, Linear, Take
+from verifier.operators.affine import Add, Constant, Linear, Take
 from verifier.operators.base import Affine, Elementwise, Input, Nonlinear
-from verifier.operators.sparse import Sparse
 from verifier.parallel import Late, Workers
 
 _LARGEST = 12_000_000
 """Weights of a reduced graph, at most."""
-_COST: Mapping[type, float] = MappingProxyType({Conv: 12.0, ConvTranspose: 12.0, Sparse: 64.0})
-"""Time of a multiplication in an unfolded convolution, or of a gathered entry, against one in a dense product, measured on a CPU."""
-_ELEMENT = 600.0
-"""Time spent on an element of a nonlinear node in an iteration against two multiplications in dense products (one back,
-one forth), measured on a CPU."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,15 +68,6 @@ def reduce_graph(
     return found if row_cost(found.graph) < row_cost(graph) else Reduction.none(graph)
 
 
-def row_cost(graph: Graph) -> float:
-    """Time of one row through the graph, in multiplications of a dense product."""
-    cost = 0.0
-    for node in graph.nodes:
-        cost += node.multiplications * _COST.get(type(node.operator), 1.0)
-        cost += _ELEMENT * node.size * isinstance(node.operator, Nonlinear)
-    return cost
-
-
 @dataclass(frozen=True, eq=False)
 class _Partition:
     """Indices into every pre-activation: loose neurons, and linear ones that stay as values of their own because merging
@@ -103,7 +88,7 @@ class _Partition:
         weights = sum((len(self.loose[p]) + len(self.linear[p])) * self.columns[p] for p in self.loose)
         weights += graph.output_size * (self.columns[max(self.columns)] if self.columns else len(self.varying))
         loose = sum(map(len, self.loose.values()))
-        return float(weights) + _ELEMENT * loose if weights <= _LARGEST else float("inf")
+        return float(weights) + ELEMENT * loose if weights <= _LARGEST else float("inf")
 
 
 def _partition(graph: Graph, known: Mapping[int, Interval], lower: np.ndarray, upper: np.ndarray) -> _Partition:

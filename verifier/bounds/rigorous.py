@@ -41,8 +41,9 @@ def gamma(k: int) -> float:
 
 @dataclass(frozen=True, eq=False)
 class ErrorWeights:
-    """E_n (size,) of every node; the same for m at pre-activations and the output; rounding of each node's value when it is computed
-    forward from enclosed parents (`forward`); one number for underflow."""
+    """E_n (size,) of every node; the same for m at pre-activations and the output; rounding of each affine node's value when it is
+    computed forward from enclosed parents, and how far a nonlinear node's planes may be on the wrong side (`forward`); one number for
+    underflow."""
 
     node: Mapping[int, Array]
     multiplier: Mapping[int, Array]
@@ -117,12 +118,13 @@ class Magnitudes:
             defined = op.defined(low, high)
             if defined is not None and not np.all(defined):  # only where an enclosure is missing: `root_bounds` ends there
                 everything = np.full(node.size, np.inf)
-                return _Magnitude(everything, everything, None)
+                return _Magnitude(everything, everything, everything)
             least, greatest = op.range(low, high)
             z = np.maximum(np.maximum(np.abs(least), np.abs(greatest)) * (1 + 1e-6), _FLOOR)
             relative = 2 * gamma(node.size + adds) + gamma(2 * op.function_ulps + 15 + op.terms + sums)
             steepest = op.steepest(low, high) if isinstance(op, Elementwise) and op.bounded_slopes else None
-            return _Magnitude(z, relative * (z + op.slope_magnitude(low, high, p) + op.offset_scale), None, steepest)
+            parts = z + op.slope_magnitude(low, high, p) + op.offset_scale
+            return _Magnitude(z, relative * parts, gamma(2 * op.function_ulps + 15) * parts, steepest)
         if isinstance(op, Affine):
             shapes = [self._graph.nodes[p].shape for p in node.inputs]
             through, ones = op.absolute(2, *(np.stack([p, np.ones_like(p)]).reshape(2, *s) for p, s in zip(below, shapes))).reshape(2, -1)

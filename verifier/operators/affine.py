@@ -6,7 +6,7 @@ All of them work on arrays with one leading axis N of points in front of the nod
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -37,6 +37,10 @@ class Constant(Affine):
         return self.value
 
     @property
+    def homogeneous(self) -> Constant:
+        return Constant(namespace(self.value).zeros_like(self.value))
+
+    @property
     def terms(self) -> int:
         return 1
 
@@ -65,6 +69,10 @@ class Linear(Affine):
     @property
     def offset(self) -> Array | None:
         return self.bias
+
+    @property
+    def homogeneous(self) -> Linear:
+        return replace(self, bias=None)
 
     @property
     def terms(self) -> int:
@@ -114,6 +122,10 @@ class Conv(Affine):
         return None if self.bias is None else self.bias[:, None, None]
 
     @property
+    def homogeneous(self) -> Conv:
+        return replace(self, bias=None)
+
+    @property
     def terms(self) -> int:
         outputs, per_group, kh, kw = self.weight.shape
         return int(max(per_group, outputs // self.groups) * kh * kw) + 1
@@ -158,6 +170,10 @@ class ConvTranspose(Affine):
         return None if self.bias is None else self.bias[:, None, None]
 
     @property
+    def homogeneous(self) -> ConvTranspose:
+        return replace(self, bias=None)
+
+    @property
     def terms(self) -> int:
         inputs, per_group, kh, kw = self.weight.shape
         return int(max(per_group, inputs // self.groups) * kh * kw) + 1
@@ -188,6 +204,10 @@ class Scale(Affine):
     @property
     def offset(self) -> Array | None:
         return self.shift
+
+    @property
+    def homogeneous(self) -> Scale:
+        return replace(self, shift=None)
 
     @property
     def offset_magnitude(self) -> Array | None:
@@ -359,6 +379,10 @@ class Pad(_Rearrangement):
     @property
     def offset(self) -> Array | None:
         return None if self.value == 0.0 else self._border(self.anchor)[0]
+
+    @property
+    def homogeneous(self) -> Pad:
+        return replace(self, value=0.0)
 
     @property
     def terms(self) -> int:

@@ -73,6 +73,11 @@ class Affine(Operator, abstract=True):
         return None
 
     @property
+    def homogeneous(self) -> Affine:
+        """The same without F(0)."""
+        return self
+
+    @property
     def offset_magnitude(self) -> Array | None:
         """Bound of the absolute terms that F(0) was summed from; |F(0)| where that was not rounded."""
         constant = self.offset
@@ -139,6 +144,13 @@ class Nonlinear(Operator, abstract=True):
         """(slopes, intercept) of the plane below (side = lower) or above s on [l, u]; an intercept of None is zero.
 
         Slopes are what `along` and `back` take; they and the intercept may be off by `function_ulps` and a few roundings.
+        """
+
+    @abstractmethod
+    def band(self, lower: Array, upper: Array) -> tuple[Array, Array, Array]:
+        """(slopes, low, high): s is between the parallel planes  slopes . p + low  and  slopes . p + high  on [l, u], near to each other.
+
+        They are off as those of `plane` may be, and |slopes| . r bounds the change of slopes . p over |p' - p| <= r.
         """
 
     @abstractmethod
@@ -297,6 +309,14 @@ class Elementwise(Nonlinear, abstract=True):
                 return parameter, None
             return parameter, self.intercept(parameter, lower, upper, side) - self.slack(parameter, lower, upper, side)
         return parameter, self.intercept(parameter, lower, upper, side) + self.slack(parameter, lower, upper, side)
+
+    def band(self, lower: Array, upper: Array) -> tuple[Array, Array, Array]:
+        """With the slope of the chord: the nearest there are where s is convex or concave, with the slope u / (u - l) of a Relu."""
+        xp = namespace(lower)
+        least, greatest = self.slope_range(lower, upper)
+        slope = xp.minimum(xp.maximum(self.chord(lower, upper), least), greatest)
+        low, high = (self.intercept(slope, lower, upper, side) for side in ("lower", "upper"))
+        return slope, low - self.slack(slope, lower, upper, "lower"), high + self.slack(slope, lower, upper, "upper")
 
     def sensitivity(self, parameter: Array, lower: Array, upper: Array, p: Array, side: Side) -> Array:
         """slope * p + t(slope) has the derivative p - p*: the envelope theorem, for t is an extremum."""

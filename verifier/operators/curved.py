@@ -123,6 +123,11 @@ class Curved(Elementwise, abstract=True):
         _, value, slack = self.optimum(slope, lower, upper, side, touch=touch)
         return slope, value - slack if side == "lower" else value + slack
 
+    def band(self, lower: Array, upper: Array) -> tuple[Array, Array, Array]:
+        slope = self.chord(lower, upper)
+        (_, low, below), (_, high, above) = (self.optimum(slope, lower, upper, side) for side in ("lower", "upper"))
+        return slope, low - below, high + above
+
     def sensitivity(self, parameter: Array, lower: Array, upper: Array, p: Array, side: Side) -> Array:
         """Of s(t) + s'(t) (p - t), up to a positive factor that depends on t and the interval alone."""
         convex = self.convexity(lower, upper)

@@ -91,6 +91,12 @@ class Product(Nonlinear):
         r, s = parameter, 1.0 - parameter
         return namespace(lower).stack([r * c + s * d, r * a + s * b], axis=-2), -(r * (a * c) + s * (b * d))
 
+    def band(self, lower: Array, upper: Array) -> tuple[Array, Array, Array]:
+        """The mixtures with r = 1/2: the slopes of both are the middle of the other factor, exactly the same in float64."""
+        half = self.initial(lower, upper).lower
+        (slopes, low), (_, high) = (self.plane(half, lower, upper, side) for side in ("lower", "upper"))
+        return slopes, low, high
+
     def sensitivity(self, parameter: Array, lower: Array, upper: Array, p: Array, side: Side) -> Array:
         """First plane less second."""
         a, b, c, d = self.corners(lower, upper)

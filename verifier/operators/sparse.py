@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -51,6 +51,10 @@ class Sparse(Affine):
     @property
     def offset(self) -> Array | None:
         return self.bias
+
+    @property
+    def homogeneous(self) -> Sparse:
+        return replace(self, bias=None)
 
     @property
     def terms(self) -> int:

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from verifier.bounds.reduction import row_cost
+from verifier.bounds.cost import row_cost
 from verifier.errors import ConfigurationError
 from verifier.graph.ir import Graph
 

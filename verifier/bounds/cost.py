@@ -1,0 +1,28 @@
+"""Time that passes through a graph take, from counts known before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from verifier.graph.ir import Graph
+from verifier.operators.affine import Conv, ConvTranspose
+from verifier.operators.base import Nonlinear
+from verifier.operators.sparse import Sparse
+
+_COST: Mapping[type, float] = MappingProxyType({Conv: 12.0, ConvTranspose: 12.0, Sparse: 64.0})
+"""Time of a multiplication in an unfolded convolution, or of a gathered entry, against one in a dense product, measured on a CPU."""
+ELEMENT = 600.0
+"""Time spent on an element of a nonlinear node in an iteration against two multiplications in dense products (one back,
+one forth), measured on a CPU."""
+
+
+def row_cost(graph: Graph, node: int | None = None) -> float:
+    """Time of one row through the graph, or through what is below `node`, in multiplications of a dense product."""
+    below = range(len(graph.nodes)) if node is None else graph.ancestors(node)
+    cost = 0.0
+    for n in below:
+        operator = graph.nodes[n].operator
+        cost += graph.nodes[n].multiplications * _COST.get(type(operator), 1.0)
+        cost += ELEMENT * graph.nodes[n].size * isinstance(operator, Nonlinear)
+    return cost

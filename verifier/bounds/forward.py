@@ -1,0 +1,183 @@
+"""Forward affine forms: every node's value as an affine function of the few inputs that vary, and a remainder.
+
+On the box  x = centre + radius * eps,  |eps_j| <= 1, every node is
+
+    value = sum_j eps_j G_j + c + e,    |e| <= r,
+
+with columns G_j, a centre c and a remainder r >= 0 of its own. One pass of d + 1 points through the affine operators bounds all
+neurons of d inputs that vary, where rows (bounds/dual.py) take one pass a neuron. These are the zonotopes of DeepZ (Singh et al.
+2018, Fast and Effective Robustness Certification, section 4) with the noise of every function collected in a box, so that their
+size stays that of the input; LiRPA (Xu et al. 2020, section 3.1) calls it forward mode.
+
+    affine      G' = J G,  c' = J c + F(0),  r' = |J| r
+    nonlinear   between parallel planes  s . p + low <= s(p) <= s . p + high  on [l, u]:
+                G' = s . G,  c' = s . c + (low + high) / 2,  r' = |s| . r + (high - low) / 2
+
+Where the range of the function is no wider than r' alone, its interval takes the place of the form.
+
+Rounding. G and c are what was computed, and r covers what they differ by from the exact images of the parents' G and c. With
+A = sum_j |G_j|, k = terms of the operator and g = g_{k+d+8} (bounds/rigorous.py), all columns and the centre are off by less than
+
+    affine      g (|J| (A + |c|) + |F(0)|)                   at most k + 2 roundings of every term; A has d more
+    nonlinear   g (|s| . (A + |c|) + |low| + |high|) + E     E: how far planes may be on the wrong side (`ErrorWeights.forward`)
+
+so one absolute pass of  r + g (A + |c|)  does for both; its own roundings, relative to a sum of positive numbers, are less than
+g_{k+d+16} of it. Every r is at least `_FLOOR`, which exceeds what less than 2^50 products lose below the smallest normal number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from verifier.arrays import Array, namespace
+from verifier.bounds.cost import row_cost
+from verifier.bounds.dual import Interval
+from verifier.bounds.rigorous import ErrorWeights, gamma
+from verifier.graph.ir import Graph
+from verifier.operators.base import Affine, Input, Nonlinear
+
+_FLOOR = 1e-300
+_FAR_LESS = 8
+_ROWS = 0.5
+"""Time of the rows of one pre-activation against that of all forms. Halving boxes costs forms only, but rows close larger boxes."""
+_COPIES = 16
+"""Points of the largest node that are alive at a time: one a tap of a kernel of 3 x 3, parents, results."""
+
+
+def forms_pay(graph: Graph, varying: int) -> bool:
+    """Whether one pass of forms costs far less than two rows for every neuron."""
+    return _FAR_LESS * forms_cost(graph, varying) < sum(2 * graph.nodes[p].size * row_cost(graph, p) for p in graph.preactivations)
+
+
+def forms_cost(graph: Graph, varying: int) -> float:
+    """Time of one pass, as `row_cost`: of the points and the remainder, and of the interval beside them."""
+    return (varying + 3) * row_cost(graph)
+
+
+def forms_memory(graph: Graph, varying: int) -> int:
+    """Bytes of one box, about: of the points of the largest nodes, which a convolution unfolds."""
+    return 8 * (varying + 3) * _COPIES * max(node.size for node in graph.nodes)
+
+
+def rows_beside_forms(graph: Graph, varying: int) -> dict[int, int]:
+    """Neurons of every pre-activation whose two rows take about as long as the forms of the whole graph."""
+    cost = forms_cost(graph, varying)
+    return {p: int(_ROWS * cost / (2 * row_cost(graph, p) + 1)) for p in graph.preactivations}
+
+
+class Form(NamedTuple):
+    """points (B, d + 1, size): the columns, then the centre; remainder (B, size)."""
+
+    points: Array
+    remainder: Array
+
+    def spread(self) -> Array:
+        """The sum of |columns| (B, size)."""
+        xp = namespace(self.points)
+        return xp.sum(xp.abs(self.points[:, :-1]), axis=1)
+
+    def slack(self, g: float) -> Array:
+        """The remainder with what rounding of relative size g takes from columns and centre, (B, 1, size)."""
+        xp = namespace(self.points)
+        return (self.remainder + g * (self.spread() + xp.abs(self.points[:, -1])))[:, None]
+
+    def within(self, known: Interval) -> Interval:
+        """`known` intersected with what the form encloses; where the form overflowed, it says nothing."""
+        xp, g = namespace(self.points), gamma(self.points.shape[1] + 8)
+        centre, radius = self.points[:, -1], self.spread() + self.remainder
+        radius = radius + g * (radius + xp.abs(centre))
+        low, high = centre - radius, centre + radius
+        usable = (xp.abs(centre) < xp.inf) & (radius < xp.inf)
+        lower = xp.where(usable & (low > known.lower), low, known.lower)
+        return Interval(lower, xp.where(usable & (high < known.upper), high, known.upper))
+
+
+class Forms:
+    """Forms of the nodes of `graph` over the boxes lower, upper (B, n), each node once and in order, so that enclosures may be improved
+    on the way. graph and boxes in the same float64 arrays."""
+
+    def __init__(self, graph: Graph, lower: Array, upper: Array):
+        xp = namespace(lower)
+        self._graph, self._lower, self._upper = graph, lower, upper
+        self._varying = xp.nonzero(xp.any(upper > lower, axis=0))[0]
+        self._forms: dict[int, Form] = {}
+        self._done: set[int] = set()
+
+    def extend(self, node: int, enclosures: Mapping[int, Interval], weights: ErrorWeights) -> Form:
+        """Go on up to `node`. enclosures: of all nodes below, (B or 1, size)."""
+        graph = self._graph
+        for n in graph.ancestors(node):
+            if n in self._done:
+                continue
+            self._forms[n] = self._form(n, enclosures, weights)
+            self._done.add(n)
+            for p in graph.nodes[n].inputs:
+                if self._done.issuperset(graph.consumers[p]):
+                    self._forms.pop(p, None)
+        return self._forms[node]
+
+    def _form(self, n: int, enclosures: Mapping[int, Interval], weights: ErrorWeights) -> Form:
+        node = self._graph.nodes[n]
+        if isinstance(node.operator, Input):
+            return self._input()
+        if isinstance(node.operator, Affine):
+            return self._affine(n, node.operator)
+        if isinstance(node.operator, Nonlinear):
+            form = self._nonlinear(node.operator, self._forms[node.inputs[0]], enclosures[node.inputs[0]], weights.forward[n])
+            return _or_interval(form, enclosures[n])
+        raise TypeError(f"operator {node.operator!r} has no affine form")
+
+    def _input(self) -> Form:
+        """Exact: the radius is rounded upward, so eps stays within its bounds."""
+        xp, size = namespace(self._lower), self._lower.shape[1]
+        centre = 0.5 * self._lower + 0.5 * self._upper
+        radius = xp.maximum(self._upper - centre, centre - self._lower)
+        radius = xp.where(radius > 0, radius * (1.0 + 2.0**-50) + _FLOOR, radius)
+        unit = xp.astype(self._varying[:, None] == xp.arange(size, device=centre.device), centre.dtype)
+        return Form(xp.concat([unit * radius[:, None], centre[:, None]], axis=1), 0.0 * radius + _FLOOR)
+
+    def _affine(self, n: int, operator: Affine) -> Form:
+        graph, xp = self._graph, namespace(self._lower)
+        parents, shapes = [self._forms[p] for p in graph.nodes[n].inputs], [graph.nodes[p].shape for p in graph.nodes[n].inputs]
+        shape, (count, points) = graph.nodes[n].shape, (self._lower.shape[0], self._varying.shape[0] + 1)
+        g = gamma(operator.terms + points + 7)
+        moved = operator.homogeneous.forward(
+            count * points, *(xp.reshape(form.points, (count * points, *s)) for form, s in zip(parents, shapes))
+        )
+        moved = xp.reshape(moved, (count, points, -1))
+        remainder = xp.reshape(
+            operator.absolute(count, *(xp.reshape(form.slack(g), (count, *s)) for form, s in zip(parents, shapes))), (count, -1)
+        )
+        if operator.offset is not None:
+            offset, magnitude = (
+                xp.reshape(xp.broadcast_to(b, shape), (-1,)) for b in (operator.offset, operator.offset_magnitude)
+            )
+            moved = xp.concat([moved[:, :-1], moved[:, -1:] + offset], axis=1)
+            remainder = remainder + g * magnitude
+        return Form(moved, _upward(remainder, operator.terms + points))
+
+    def _nonlinear(self, operator: Nonlinear, form: Form, enclosure: Interval, error: Array) -> Form:
+        xp, points = namespace(self._lower), form.points.shape[1]
+        slopes, low, high = operator.band(enclosure.lower[:, None], enclosure.upper[:, None])
+        g = gamma(operator.terms + points + 7)
+        moved = operator.along(slopes, form.points)
+        moved[:, -1] += (0.5 * low + 0.5 * high)[:, 0]
+        remainder = operator.along(xp.abs(slopes), form.slack(g)) + (0.5 * high - 0.5 * low) + g * (xp.abs(low) + xp.abs(high)) + error
+        return Form(moved, _upward(remainder[:, 0], operator.terms + points))
+
+
+def _upward(remainder: Array, terms: int) -> Array:
+    return remainder * (1.0 + gamma(terms + 16)) + _FLOOR
+
+
+def _or_interval(form: Form, enclosure: Interval) -> Form:
+    """The interval, without columns, where the remainder alone is as wide or is no number."""
+    xp = namespace(form.points)
+    lower, upper = (xp.broadcast_to(side, form.remainder.shape) for side in enclosure)
+    centre = 0.5 * lower + 0.5 * upper
+    radius = xp.maximum(upper - centre, centre - lower) * (1.0 + 2.0**-50) + _FLOOR
+    narrower = ~(form.remainder < radius)
+    points = xp.where(narrower[:, None], 0.0, form.points)
+    points[:, -1] = xp.where(narrower, centre, points[:, -1])
+    return Form(points, xp.where(narrower, radius, form.remainder))
