@@ -119,11 +119,11 @@ class _Slope:
 
 @dataclass(frozen=True, eq=False)
 class _Multiplier:
-    """Range of one node's multipliers, and the bound that each pulls at when it is not positive (see Ascent.signs)."""
+    """Range of one node's multipliers (see Ascent.signs), and the enclosure that they pull at."""
 
     least: Array
     greatest: Array
-    edge: Array
+    low: Array
     high: Array
 
 
@@ -213,7 +213,7 @@ class Ascent:
             found[p] = _Multiplier(
                 xp.where((sign == -1) | (sign == 2), -xp.inf, 0.0 * sign),
                 xp.where(sign > 0, xp.inf, 0.0 * sign),
-                xp.where(sign == 1, high, low),
+                low,
                 high,
             )
         return found
@@ -240,7 +240,9 @@ class Ascent:
         changed = dict(current.multipliers)
         for p, fixed in multipliers.items():
             m = current.multipliers[p]
-            gradient = values[p] - xp.where(m > 0, fixed.high, fixed.edge)
+            # At zero, both sides of the enclosure may pull; a value inside lies between them.
+            inside = xp.minimum(xp.maximum(values[p], fixed.low), fixed.high)
+            gradient = values[p] - xp.where(m > 0, fixed.high, xp.where(m < 0, fixed.low, inside))
             m = m + adams.setdefault(("m", p), _Adam()).step(gradient, self.schedule.multiplier_step * decay * scales[p])
             changed[p] = xp.minimum(xp.maximum(m, fixed.least), fixed.greatest)
         return Parameters(moved, changed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -19,7 +19,7 @@ from verifier.parallel import Late
 from verifier.search import neuron_split
 from verifier.search.attack_rounds import AttackRounds
 from verifier.search.events import Event
-from verifier.search.outcome import Context, Outcome, Progress
+from verifier.search.outcome import Context, Outcome, Progress, joined
 from verifier.search.query import Query
 from verifier.search.refinement import Refinement
 from verifier.search.splits import Splits
@@ -35,12 +35,13 @@ _SMALL = 256
 need good multipliers. On safenlp medical 2445: 45,000 subproblems with 24 candidates, not done after 115,000 with 8."""
 _MUCH, _LITTLE = (24, 20), (16, 8)
 """(candidates, iterations). On oval21 base img876: 5,000 subproblems with 16 and 8, 7,900 with 8 and 20, in 1.5 times the work."""
-_ROWS, _REFINING, _TIGHTENING = 0.2, 0.4, 0.3
-"""Parts of the time left that optimised rows at the root may take, refinement, and rounds with the query's own rows."""
+_ROWS, _REFINING, _TIGHTENING, _ALONE = 0.2, 0.3, 0.3, 0.5
+"""Parts of the time left that optimised rows at the root may take, refinement, rounds with the query's own rows, and both in turn for one
+disjunct."""
 _FIRST, _FACTOR = 16, 4
-"""Subproblems of a neuron's own tree in the first sweep, and how many times more in each further one."""
+"""Subproblems of a neuron's own tree in the first sweep, and how many times more in a larger one."""
 _PAYS = 0.1
-"""Part of the gap that a sweep has to close to be followed by a larger one."""
+"""Part of the gap that a sweep has to close to be worth another one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +61,11 @@ class Search:
     def _box(self) -> tuple[np.ndarray, np.ndarray]:
         return self.query.lower[self.group[0]], self.query.upper[self.group[0]]
 
+    @property
+    def _rows(self) -> Schedule:
+        """Of rows of unstable neurons at the root."""
+        return Schedule(min(ROW_ITERATIONS, self.settings.bounds.root_iterations))
+
     def run(self, known: RootBounds | None) -> tuple[Outcome, tuple[int, ...]]:
         """(outcome, unstable neurons of every pre-activation at the root).
 
@@ -72,7 +78,7 @@ class Search:
         for schedule, last in ((Schedule(0), False), (Schedule(optimised), True)):
             if schedule.iterations and known is None:
                 late = lambda: context.out_of_time() or context.clock() > limit  # noqa: E731
-                root = self._bounds(Schedule(min(ROW_ITERATIONS, optimised)), late, root)
+                root = self._bounds(self._rows, late, root)
             loose = self._loose(root)
             if context.out_of_time():
                 return Outcome.late(), loose
@@ -98,13 +104,17 @@ class Search:
     def _loose(self, root: RootBounds) -> tuple[int, ...]:
         return tuple(int(to_numpy(unstable(self.query.graph, p, b)).sum()) for p, b in sorted(root.preactivations.items()))
 
-    def _rooted(self, root: RootBounds, group: np.ndarray, schedule: Schedule, reduced: bool, last: bool) -> tuple[Tree, Step]:
-        """The tree over `root`, and bounds of disjuncts `group` in it. last: their next splits are chosen with care."""
+    def _rooted(
+        self, root: RootBounds, group: np.ndarray, schedule: Schedule, reduced: bool, last: bool, constrained: bool = False
+    ) -> tuple[Tree, Step]:
+        """The tree over `root`, and bounds of disjuncts `group` in it. last: their next splits are chosen with care. constrained: `root`
+        holds where a counterexample may be."""
         query, context = self.query, self.context
         reduction = Reduction.none(query.graph)
         if reduced:
             reduction = reduce_graph(query.graph, root.preactivations, *self._box, self.fast, context.workers, context.out_of_time)
-        tree = Tree.of(query.graph, reduction, self.exact, self.fast, root, query.targets, *self._box)
+        tight = constrained or len(reduction.neurons) <= _SMALL
+        tree = Tree.of(query.graph, reduction, self.exact, self.fast, root, query.targets, *self._box, tight)
         splits = tree.start(group, np.full(len(group), -np.inf), tree.initial())
         step = advance(tree, splits, schedule, self._effort(tree)[0] if last else 1, context)
         event = Event("R", context.clock(), open=len(step.open), unstable=sum(self._loose(root)), lower_bound=step.lowest)
@@ -125,45 +135,87 @@ class Search:
         outcome = search.run(splits_alone=lambda disjuncts: min(sweep or np.inf, search.tightening.expected(disjuncts)))
         if outcome is not None:
             return outcome
-        unfinished = start.select(np.isin(start.disjunct, search.open_disjuncts))
         try:
-            for better, step in self._refined(tree, unfinished, search.seconds):
-                outcome = self._decided(better, step, search.progress)
-                if outcome is not None:
-                    return outcome
-                unfinished, nodes = step.open, search.progress.nodes + len(step.closed)
-                search = self._by_splits(better, unfinished)
-                search.progress.nodes = nodes
-            step = search.tightening.root(unfinished, self._part(_TIGHTENING))
+            return self._narrowed(search, tree, start.select(np.isin(start.disjunct, search.open_disjuncts)))
         except Late:
             return search.late()
+
+    def _narrowed(self, search: neuron_split.Search, tree: Tree, start: Splits) -> Outcome:
+        """The disjuncts `start` of `search`, not split, within enclosures that are refined, and narrowed by what a counterexample would
+        have to satisfy; each on its own where its enclosures can be refined in turn."""
+        size, limit, seconds = _FIRST, self._part(_REFINING), search.seconds
+        while (sweep := self._swept(tree, tree.root, start.disjunct, size, seconds, limit)) is not None:
+            tree, step, seconds = sweep
+            outcome = self._decided(tree, step, search.progress)
+            if outcome is not None:
+                return outcome
+            nodes, before = search.progress.nodes + len(start), start.bound.min()
+            search, start, size = self._by_splits(tree, step.open), step.open, _FACTOR * size
+            search.progress.nodes = nodes
+            if start.bound.min() < (1.0 - _PAYS) * before:
+                break
+        step = search.tightening.root(start, self._part(_TIGHTENING))
+        if len(step.open) and seconds * _FIRST * sum(_work(tree).values()) * len(step.open) < self._part(_ALONE) - self.context.clock():
+            return self._one_by_one(tree, step.open, seconds, search.progress)
         outcome = search.resumed(step.open)
         if outcome is None:
             raise InternalError("a search ended although subproblems are open")
         return outcome
 
-    def _refined(self, tree: Tree, start: Splits, seconds: float) -> Iterator[tuple[Tree, Step]]:
-        """The tree over better and better bounds of the root, and the bounds of the open subproblems `start`, which have no splits.
+    def _one_by_one(self, tree: Tree, start: Splits, seconds: float, progress: Progress) -> Outcome:
+        """Disjuncts that are not split, each with enclosures of its own, the easiest first; the time left is shared out among them."""
+        outcomes: list[Outcome] = []
+        for i in np.argsort(-start.bound, kind="stable"):
+            context = replace(self.context, deadline=self._part(1.0 / (len(start) - len(outcomes))))
+            try:
+                outcomes.append(replace(self, context=context)._alone(tree, start.select(np.array([i])), seconds))
+            except Late:
+                outcomes.append(Outcome.late())
+            if outcomes[-1].witness is not None or self.context.out_of_time():
+                break
+        outcome = joined(outcomes, len(start))
+        return outcome._replace(subproblems=outcome.subproblems + progress.nodes)
 
-        Each sweep over the layers has larger trees than the last; layers that would take too long are left as they are. seconds: of one
-        subproblem of `tree`.
+    def _alone(self, tree: Tree, start: Splits, seconds: float) -> Outcome:
+        """One disjunct: refinement within its own enclosures and rounds with its rows in turn, as long as there is time, then splits."""
+        size, limit, nodes = _FIRST, self._part(_ALONE), 0
+        while (sweep := self._swept(tree, tree.narrower(start), start.disjunct, size, seconds, limit)) is not None:
+            tree, step, seconds = sweep
+            progress = Progress(self.context, 1.0, nodes=nodes)
+            outcome = self._decided(tree, step, progress)
+            if outcome is not None:
+                return outcome
+            search, nodes, before = self._by_splits(tree, step.open), nodes + 1, start.bound[0]
+            step = search.tightening.root(step.open, limit)
+            if not len(step.open):
+                return Outcome(True, None, nodes, step.lowest, 1.0)
+            start = step.open
+            if start.bound[0] < (1.0 - _PAYS) * before:
+                size *= _FACTOR
+        search = self._by_splits(tree, start)
+        search.progress.nodes = nodes
+        outcome = search.run()
+        if outcome is None:
+            raise InternalError("a search ended although subproblems are open")
+        return outcome
+
+    def _swept(
+        self, tree: Tree, root: RootBounds, group: np.ndarray, size: int, seconds: float, limit: float
+    ) -> tuple[Tree, Step, float] | None:
+        """(the tree over `root` with every layer refined for which there is time, what is open of disjuncts `group` there, `seconds` as it
+        turned out to be); None where there is time for no layer. size: subproblems of a neuron's own tree; seconds: of one of `tree`.
         """
-        context, root = replace(self.context, deadline=self._part(_REFINING)), tree.root
-        schedule, size, gap = Schedule(min(ROW_ITERATIONS, self.settings.bounds.root_iterations)), _FIRST, float(-start.bound.min())
-        while True:
-            expected = {p: seconds * size * count for p, count in _work(tree).items()}
-            begin = context.clock()
-            layers = [p for p, total in zip(expected, np.cumsum(list(expected.values()))) if begin + total < context.deadline]
-            if not layers:
-                return
-            refinement = Refinement(self.query.graph, self.exact, self.fast, *self._box, context, size, frozenset(layers))
-            root = self._bounds(schedule, context.out_of_time, root, refinement)
-            seconds *= (context.clock() - begin) / sum(expected[p] for p in layers)
-            tree, step = self._rooted(root, start.disjunct, Schedule(self.settings.bounds.root_iterations), reduced=True, last=True)
-            yield tree, step
-            start, size, before, gap = step.open, size * _FACTOR, gap, float(-step.open.bound.min())
-            if gap > (1.0 - _PAYS) * before:
-                return
+        context, begin = replace(self.context, deadline=limit), self.context.clock()
+        expected = {p: seconds * size * count for p, count in _work(tree).items()}
+        layers = [p for p, total in zip(expected, np.cumsum(list(expected.values()))) if begin + total < limit]
+        if not layers:
+            return None
+        constrained = root is not tree.root
+        refinement = Refinement(self.query.graph, self.exact, self.fast, *self._box, context, size, frozenset(layers), constrained)
+        root = self._bounds(self._rows, context.out_of_time, root, refinement)
+        seconds *= (context.clock() - begin) / sum(expected[p] for p in layers)
+        better, step = self._rooted(root, group, Schedule(self.settings.bounds.root_iterations), reduced=True, last=True, constrained=constrained)
+        return better, step, seconds
 
     def _by_splits(self, tree: Tree, start: Splits) -> neuron_split.Search:
         look_ahead, iterations = self._effort(tree)

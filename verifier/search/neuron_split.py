@@ -17,9 +17,11 @@ from verifier.search.frontier import Frontier
 from verifier.search.outcome import Context, Outcome, Progress
 from verifier.search.splits import Splits
 from verifier.search.subproblems import Step, advance
-from verifier.search.tightening import Tightening
+from verifier.search.tightening import Tightening, growth
 from verifier.search.tree import Tree
 
+_HOPELESS = 20.0
+"""What the growth of a tree foretells is only a guess: so many times too large it has to be to be believed."""
 _POLISHED = 8
 """Points of a batch from which a few steps of gradient descent are tried."""
 
@@ -50,13 +52,16 @@ class Search:
         self.frontier = Frontier(self.start)
 
     def run(self, splits_alone: Callable[[int], float] | None = None) -> Outcome | None:
-        """splits_alone: narrow no enclosures, and stop with None after that many subproblems, for a number of open disjuncts."""
+        """splits_alone: narrow no enclosures, and stop with None after that many subproblems, for a number of open disjuncts, or when far
+        more than that are needed."""
         progress, frontier = self.progress, self.frontier
         while frontier.count:
             if self.context.out_of_time():
                 return self.late()
-            if splits_alone is not None and progress.nodes >= splits_alone(len(self.open_disjuncts)):
-                return None
+            if splits_alone is not None:
+                enough = splits_alone(len(self.open_disjuncts))
+                if progress.nodes >= enough or self.needed() > _HOPELESS * enough:
+                    return None
             parents = frontier.pop(max(1, self.batch // 2))
             undecidable = parents.choice < 0
             self.stuck += int(undecidable.sum())
@@ -71,6 +76,10 @@ class Search:
             if witness is not None:
                 return Outcome(False, witness, progress.nodes, step.lowest, progress.share)
         return Outcome(self.stuck == 0, None, progress.nodes, 0.0, progress.share, exhausted=self.stuck > 0)
+
+    def needed(self) -> float:
+        """About how many subproblems are still to come, as far as gains are known."""
+        return float(sum(np.nansum(np.exp(np.minimum(-growth(block.gains) * block.bound, 100.0))) for block in self.frontier))
 
     def late(self, worst: float = float("inf")) -> Outcome:
         """What is known where the time is over. worst: least bound of what is open beside the frontier."""

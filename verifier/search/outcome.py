@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -51,6 +51,19 @@ class Outcome(NamedTuple):
     def late() -> Outcome:
         """Of a search whose time ran out before it knew anything, or whose last batch did not end in time."""
         return Outcome(False, None, 0, -np.inf, 0.0)
+
+
+def joined(outcomes: Sequence[Outcome], wanted: int) -> Outcome:
+    """Of `wanted` parts of a query, which were searched in order until a counterexample was found or the time was over."""
+    finished = len(outcomes) == wanted and all(o.proved or o.exhausted for o in outcomes)
+    return Outcome(
+        proved=finished and all(o.proved for o in outcomes),
+        witness=outcomes[-1].witness,
+        subproblems=sum(o.subproblems for o in outcomes),
+        lower_bound=min(o.lower_bound for o in outcomes),
+        proved_share=sum(o.proved_share for o in outcomes) / wanted,
+        exhausted=finished and any(o.exhausted for o in outcomes),  # a part that ran out of time may have ended well with more
+    )
 
 
 @dataclass(eq=False)

@@ -39,7 +39,9 @@ _KEPT_NUMBERS = 40_000_000
 @dataclass(frozen=True, eq=False)
 class Refinement:
     """Of pre-activations of `graph` over the box lower, upper (n,). subproblems: of one tree, at most. layers: the
-    pre-activations that are refined. context: its deadline is the refinement's own."""
+    pre-activations that are refined. context: its deadline is the refinement's own. constrained: the enclosures hold for less than the
+    box, such as where a counterexample may be.
+    """
 
     graph: Graph
     exact: Arrays
@@ -49,6 +51,7 @@ class Refinement:
     context: Context
     subproblems: int
     layers: frozenset[int]
+    constrained: bool = False
 
     def __call__(self, p: int, known: Mapping[int, Interval]) -> Interval:
         """A narrower enclosure (1, size) of pre-activation p, from those of p and of all below it."""
@@ -102,7 +105,7 @@ class Trees:
         root = RootBounds(known, error_weights(graph, lower, upper, host))
         reduced = reduce_graph(graph, known, lower, upper, fast, context.workers, context.out_of_time)
         none = Targets(np.zeros((1, 1, graph.output_size)), None, np.zeros((1, 1)), np.zeros((1, 1), bool))
-        tree = Tree.of(graph, reduced, refinement.exact, fast, root, none, lower, upper)
+        tree = Tree.of(graph, reduced, refinement.exact, fast, root, none, lower, upper, tight=refinement.constrained)
         return Trees(tree, enough.reshape(-1), refinement.subproblems, context)
 
     def least(self) -> np.ndarray:

@@ -16,7 +16,7 @@ from verifier.search import box_search, input_split
 from verifier.search.attack_rounds import AttackRounds
 from verifier.search.boxes import Boxes
 from verifier.search.events import Event
-from verifier.search.outcome import Context, Outcome
+from verifier.search.outcome import Context, Outcome, joined
 from verifier.search.plan import Plan, make_plan
 from verifier.search.query import Query
 
@@ -126,14 +126,4 @@ def _by_neurons(
             results.append((Outcome.late(), ()))
         if results[-1][0].witness is not None or context.out_of_time():
             break
-    outcomes = [outcome for outcome, _ in results]
-    finished = len(outcomes) == len(groups) and all(o.proved or o.exhausted for o in outcomes)
-    total = Outcome(
-        proved=finished and all(o.proved for o in outcomes),
-        witness=outcomes[-1].witness,
-        subproblems=sum(o.subproblems for o in outcomes),
-        lower_bound=min(o.lower_bound for o in outcomes),
-        proved_share=sum(o.proved_share for o in outcomes) / len(groups),
-        exhausted=finished and any(o.exhausted for o in outcomes),  # a tree that ran out of time may have ended well with more
-    )
-    return Solved(total, plan, results[0][1])
+    return Solved(joined([outcome for outcome, _ in results], len(groups)), plan, results[0][1])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +22,7 @@ from verifier.bounds.intermediate import RootBounds
 from verifier.bounds.reduction import Reduction
 from verifier.bounds.targets import Targets
 from verifier.graph.ir import Graph
-from verifier.operators.base import Lines, Nonlinear
+from verifier.operators.base import Elementwise, Lines, Nonlinear
 from verifier.search.conjunction import refuted_together
 from verifier.search.splits import Enclosures, Splits
 
@@ -50,6 +51,8 @@ class Tree:
     """graph: the reduced graph; neurons: the numbering of its T' neurons. below, above (T' + n,): their enclosures at the
     root, then those of the inputs; domains: these, and narrower ones of some subproblems. loose: nonlinear node -> indices of
     the neurons whose slopes subproblems store. lines: nonlinear node -> initial lines (1, 1, size) at the root, used for all others.
+    tight: enclosures say more than the planes below them do, as they come from trees of their own or from what a counterexample has to
+    satisfy; then the multipliers of all loose neurons move, and are stored beside the slopes.
     """
 
     network: Network
@@ -64,6 +67,7 @@ class Tree:
     domains: Enclosures
     loose: Mapping[int, np.ndarray]
     lines: Mapping[int, Lines]
+    tight: bool
 
     @staticmethod
     def of(
@@ -75,6 +79,7 @@ class Tree:
         targets: Targets,
         lower: np.ndarray,
         upper: np.ndarray,
+        tight: bool = False,
     ) -> Tree:
         neurons, full_neurons = Neurons(reduction.graph), Neurons(original)
         full_below, full_above = (
@@ -90,7 +95,7 @@ class Tree:
             loose[n] = np.flatnonzero(~_nonlinear(reduction.graph, n).linear(low, high))
         full = Network(full_neurons, kept, full_below, full_above, _root_lines(full_neurons, full_below, full_above))
         domains = Enclosures(below, above, len(lower))
-        return Tree(full, reduction, neurons, exact, proposals, root, targets, below, above, domains, loose, lines)
+        return Tree(full, reduction, neurons, exact, proposals, root, targets, below, above, domains, loose, lines, tight)
 
     @property
     def graph(self) -> Graph:
@@ -127,14 +132,25 @@ class Tree:
         below, above = (self.proposals.asarray(flat[None, : self.neurons.total]) for flat in (self.below, self.above))
         return initial_parameters(self.graph.to(self.proposals), self.graph.output, self.neurons.split(below, above))
 
+    @cached_property
+    def _bearing(self) -> dict[int, np.ndarray]:
+        """Nonlinear node beside whose slopes multipliers are stored -> the flat numbers of the neurons."""
+        if not self.tight:
+            return {}
+        elementwise = (n for n in self.loose if isinstance(self.graph.nodes[n].operator, Elementwise))
+        return {n: self.neurons.slices[self.graph.nodes[n].inputs[0]].start + self.loose[n] for n in elementwise}
+
     def packed(self, parameters: Parameters) -> dict[int, np.ndarray]:
-        """Slopes (B, R, size) -> the stored ones."""
+        """Slopes (B, R, size), and multipliers where the tree is tight -> the stored ones."""
         found = {}
         for n, index in self.loose.items():
             lines, convex = parameters.slopes[n], _nonlinear(self.graph, n).convex
             at = None if len(index) == lines.lower.shape[-1] else index
-            parts = [to_numpy(s if at is None else s[..., at]) for s in ((lines.lower,) if convex else (lines.lower, lines.upper))]
-            found[n] = np.clip(np.stack(parts, axis=-1), -_LARGEST_STORED, _LARGEST_STORED).astype(np.float16)
+            parts = [lines.lower] if convex else [lines.lower, lines.upper]
+            if n in self._bearing:
+                parts.append(parameters.multipliers.get(self.graph.nodes[n].inputs[0], self.proposals.xp.zeros_like(lines.lower)))
+            picked = [to_numpy(part if at is None else part[..., at]) for part in parts]
+            found[n] = np.clip(np.stack(picked, axis=-1), -_LARGEST_STORED, _LARGEST_STORED).astype(np.float16)
         return found
 
     def enclosures(self, splits: Splits) -> tuple[np.ndarray, np.ndarray]:
@@ -146,6 +162,11 @@ class Tree:
         low, high = (np.repeat(side[None], len(splits), axis=0) for side in (self.network.below, self.network.above))
         low[:, self.network.kept], high[:, self.network.kept] = self.enclosures(splits)
         return low, high
+
+    def narrower(self, splits: Splits) -> RootBounds:
+        """The enclosures of one subproblem as those of a root: of a tree for its disjunct alone."""
+        low, high = (self.exact.asarray(side[:, : self.network.neurons.total]) for side in self.on_network(splits))
+        return RootBounds(self.network.neurons.split(low, high), self.root.weights)
 
     def parameters(self, splits: Splits, bounds: Mapping[int, Interval], arrays: Arrays) -> Parameters:
         """Slopes and multipliers of the parent, (B, R, size), in `arrays`."""
@@ -165,13 +186,26 @@ class Tree:
                 full[:, :, index] = splits.slopes[n][..., side]
                 both.append(arrays.asarray(full))
             slopes[n] = Lines(*both)
+        return Parameters(slopes, self._multipliers(splits, arrays))
+
+    def _multipliers(self, splits: Splits, arrays: Arrays) -> dict[int, Array]:
+        batch, rows = len(splits), self.targets.constant.shape[1]
         dense = np.zeros((batch, rows, self.neurons.total + self.graph.input_size), np.float32)
+        if self.tight:
+            for n, index in self._bearing.items():  # several functions of one value store the same
+                dense[:, :, index] = splits.slopes[n][..., -1]
+            return {p: arrays.asarray(dense[:, :, s]) for p, s in self.neurons.slices.items()}
         at = np.arange(batch)[:, None, None], np.arange(rows)[None, :, None], splits.neuron[:, None, :]
         np.add.at(dense, at, splits.multiplier * (splits.side != 0)[:, None, :])
-        return Parameters(slopes, {p: arrays.asarray(dense[:, :, s]) for p, s in self.neurons.slices.items() if splits.side.size})
+        return {p: arrays.asarray(dense[:, :, s]) for p, s in self.neurons.slices.items() if splits.side.size}
 
     def signs(self, splits: Splits, arrays: Arrays) -> dict[int, Array]:
-        """Which multipliers may move (see Ascent), for the pre-activations with a split in the batch."""
+        """Which multipliers may move (see Ascent): of split neurons, for the pre-activations with a split in the batch, or of all."""
+        if self.tight:
+            every = np.zeros((len(splits), 1, self.neurons.total))
+            for index in self._bearing.values():
+                every[:, :, index] = 2.0
+            return {p: arrays.asarray(every[:, :, s]) for p, s in self.neurons.slices.items()}
         total = self.neurons.total
         up, down = (
             np.zeros((len(splits), total + self.graph.input_size), bool),

@@ -1,0 +1,68 @@
+"""One box's search: what is narrowed for one disjunct alone stays with it, and the parts of a query add up."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests import graphs
+from tests.search import milp
+from verifier.config import Settings
+from verifier.graph.ir import Graph
+from verifier.search import box_search
+from verifier.search.attack_rounds import AttackRounds
+from verifier.search.outcome import Outcome, joined
+from verifier.search.query import Query
+from verifier.search.splits import Splits
+
+
+def least_of(graph: Graph, lower: np.ndarray, upper: np.ndarray, row: np.ndarray) -> float:
+    return milp.least(graph, lower, upper, row[None], np.zeros(1))[0]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_disjuncts_one_by_one(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every disjunct is open at the root and goes on in a tree of its own: all hold, or one of them is violated by a little."""
+    rng = np.random.default_rng(seed)
+    graph = graphs.random_dense(rng, [3, 6, 6, 6, 3])
+    lower, upper = -np.ones(3), np.ones(3)
+    rows = rng.normal(size=(4, 3))
+    least = np.array([least_of(graph, lower, upper, row) for row in rows])
+    violated = seed % 2 == 1
+    constant = -least + 0.1
+    constant[seed % 4] -= 0.15 * violated
+    targets = replace(graphs.targets_of(rows[:1]), outputs=rows[:, None], constant=constant[:, None], strict=np.zeros((4, 1), bool))
+    alone: list[int] = []
+    original = box_search.Search._alone
+
+    def counted(self: box_search.Search, tree: object, start: Splits, seconds: float) -> Outcome:
+        alone.extend(start.disjunct)
+        assert len(start) == 1 and start.depth[0] == 0
+        return original(self, tree, start, seconds)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(box_search.Search, "_alone", counted)
+    monkeypatch.setattr(box_search, "_FIRST", 2)
+    monkeypatch.setattr(box_search, "_PAYS", 1.0)
+    context = graphs.context(4.0 if violated else 30.0)
+    query = Query(graph, targets, np.tile(lower, (4, 1)), np.tile(upper, (4, 1)))
+    settings = Settings().with_options({"attack.restarts": 0, "bounds.root_iterations": 0})
+    attack = AttackRounds(query, graphs.EXACT, settings, context)
+    with graphs.narrowing(True):
+        search = box_search.Search(query, graphs.EXACT, graphs.EXACT, settings, context, 32, attack, np.arange(4))
+        root = graphs.root(graph, graphs.EXACT, lower, upper)
+        tree, step = search._rooted(root, np.arange(4), search._rows, reduced=False, last=True)
+        assert len(step.open) >= 2
+        outcome = search._one_by_one(tree, step.open, 1e-3, box_search.Progress(context, 1.0))
+    assert outcome.proved is not violated and not outcome.exhausted
+    assert sorted(alone) == sorted(step.open.disjunct) or violated
+
+
+def test_parts_add_up() -> None:
+    done, late = Outcome(True, None, 3, 0.5, 1.0), Outcome(False, None, 5, -0.5, 0.25)
+    assert joined([done, done], 2)[:5] == (True, None, 6, 0.5, 1.0)
+    assert joined([done], 2)[:5] == (False, None, 3, 0.5, 0.5)
+    assert joined([done, late], 2)[:5] == (False, None, 8, -0.5, 0.625)
+    stuck = late._replace(exhausted=True)
+    assert joined([done, stuck], 2).exhausted and not joined([late, stuck], 2).exhausted and not joined([stuck], 2).exhausted
