@@ -527,6 +527,13 @@ FAULTS = (
         "tree.places(rows.node, p)[rows.neurons]",
         "tree.places(rows.node, p)[(rows.neurons + 1) % tree.graph.nodes[rows.node].size]",
     ),
+    Fault(
+        "multipliers that pull at the wrong side",
+        "verifier/bounds/ascent.py",
+        "xp.where(m > 0, fixed.high, xp.where(m < 0, fixed.low, inside))",
+        "xp.where(m > 0, fixed.low, xp.where(m < 0, fixed.high, inside))",
+        loose=True,
+    ),
     Fault("trees that forget a leaf", REFINEMENT, "leaves = Splits.concatenate([leaves.select(~chosen), step.open])", "leaves = step.open"),
     Fault("closed leaves count for nothing", REFINEMENT, "found = self.enough[rows]", "found = np.full(count, np.inf)"),
     Fault("leaves of other trees", REFINEMENT, "np.minimum.at(found, leaves.disjunct, bounds)", "found[leaves.disjunct] = bounds"),

@@ -204,6 +204,7 @@ def check_splits(case: Case, arrays: Arrays, bounds: RootBounds) -> None:
         case.upper,
         arrays,
         graphs.SINGLE if arrays is graphs.EXACT and case.rng.random() < 0.5 else arrays,
+        tight=bool(case.rng.random() < 0.5),
     )
     splits = random_splits(case, t)
     found = subproblems.bound(t, splits, Schedule(3), graphs.context(100.0))

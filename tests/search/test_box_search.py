@@ -59,6 +59,20 @@ def test_disjuncts_one_by_one(seed: int, monkeypatch: pytest.MonkeyPatch) -> Non
     assert sorted(alone) == sorted(step.open.disjunct) or violated
 
 
+@pytest.mark.parametrize("seed", [0, 4])
+def test_enclosures_that_were_narrowed_bound_the_last_splits(seed: int) -> None:
+    """Where all neurons are decided and the box is a point, only multipliers of the enclosures tell that there is no counterexample:
+    without them, some of these searches split the inputs of such subproblems without end."""
+    rng = np.random.default_rng(seed)
+    graph = graphs.random_dense(rng, [3, 6, 6, 6, 3])
+    lower, upper = -np.ones(3), np.ones(3)
+    rows = rng.normal(size=(4, 3))
+    constant = 0.1 - np.array([least_of(graph, lower, upper, row) for row in rows])
+    targets = replace(graphs.targets_of(rows[:1]), outputs=rows[:, None], constant=constant[:, None], strict=np.zeros((4, 1), bool))
+    outcome = graphs.search_neurons(graph, targets, lower, upper, seconds=60.0, iterations=20)
+    assert outcome.proved and outcome.subproblems < 2000
+
+
 def test_parts_add_up() -> None:
     done, late = Outcome(True, None, 3, 0.5, 1.0), Outcome(False, None, 5, -0.5, 0.25)
     assert joined([done, done], 2)[:5] == (True, None, 6, 0.5, 1.0)

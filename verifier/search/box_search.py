@@ -214,7 +214,8 @@ class Search:
         refinement = Refinement(self.query.graph, self.exact, self.fast, *self._box, context, size, frozenset(layers), constrained)
         root = self._bounds(self._rows, context.out_of_time, root, refinement)
         seconds *= (context.clock() - begin) / sum(expected[p] for p in layers)
-        better, step = self._rooted(root, group, Schedule(self.settings.bounds.root_iterations), reduced=True, last=True, constrained=constrained)
+        schedule = Schedule(self.settings.bounds.root_iterations)
+        better, step = self._rooted(root, group, schedule, reduced=True, last=True, constrained=constrained)
         return better, step, seconds
 
     def _by_splits(self, tree: Tree, start: Splits) -> neuron_split.Search:

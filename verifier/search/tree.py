@@ -200,12 +200,16 @@ class Tree:
         return {p: arrays.asarray(dense[:, :, s]) for p, s in self.neurons.slices.items() if splits.side.size}
 
     def signs(self, splits: Splits, arrays: Arrays) -> dict[int, Array]:
-        """Which multipliers may move (see Ascent): of split neurons, for the pre-activations with a split in the batch, or of all."""
-        if self.tight:
-            every = np.zeros((len(splits), 1, self.neurons.total))
-            for index in self._bearing.values():
-                every[:, :, index] = 2.0
-            return {p: arrays.asarray(every[:, :, s]) for p, s in self.neurons.slices.items()}
+        """Which multipliers may move (see Ascent): those of all loose neurons where the tree is tight, else those of split ones."""
+        if not self.tight:
+            return self.split_signs(splits, arrays)
+        every = np.zeros((len(splits), 1, self.neurons.total))
+        for index in self._bearing.values():
+            every[:, :, index] = 2.0
+        return {p: arrays.asarray(every[:, :, s]) for p, s in self.neurons.slices.items()}
+
+    def split_signs(self, splits: Splits, arrays: Arrays) -> dict[int, Array]:
+        """The same for the multipliers of split neurons alone, for the pre-activations with a split in the batch."""
         total = self.neurons.total
         up, down = (
             np.zeros((len(splits), total + self.graph.input_size), bool),
