@@ -9,12 +9,18 @@ import pytest
 from tests import graphs
 from tests.graph.models import model
 from tests.search import milp
+from tests.search.forms import search_forms
 from verifier.graph.ir import Graph
 from verifier.graph.onnx_reader import read_bytes
 from verifier.operators import affine
 
 CLEAR = 1e-4
-METHODS = {"inputs": graphs.search_inputs, "neurons": graphs.search_neurons, "narrowed": graphs.search_narrowed}
+METHODS = {
+    "inputs": graphs.search_inputs,
+    "forms": search_forms,
+    "neurons": graphs.search_neurons,
+    "narrowed": graphs.search_narrowed,
+}
 
 
 def network(rng: np.random.Generator, kind: str) -> Graph:

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from tests import graphs
+from tests.search.forms import search_forms
 from verifier.graph.ir import Graph
 from verifier.operators.base import Elementwise
 
-METHODS = {"inputs": (graphs.search_inputs, 0.04), "neurons": (graphs.search_neurons, 0.25)}
+METHODS = {"inputs": (graphs.search_inputs, 0.04), "forms": (search_forms, 0.04), "neurons": (graphs.search_neurons, 0.25)}
 
 
 def network(rng: np.random.Generator, operator: Elementwise) -> Graph:

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from tests import graphs
+from tests.search.forms import search_forms
 from verifier.graph.ir import Graph
 from verifier.operators.square import Square
 
-METHODS = {"inputs": (graphs.search_inputs, 0.03), "neurons": (graphs.search_neurons, 0.3)}
+METHODS = {"inputs": (graphs.search_inputs, 0.03), "forms": (search_forms, 0.03), "neurons": (graphs.search_neurons, 0.3)}
 """Neuron splits do not bound what lies before the split again: they need more room."""
 
 

@@ -18,9 +18,11 @@ from verifier.arrays import Arrays
 from verifier.attack.gradient import descend, minimisers
 from verifier.attack.witness import Witness
 from verifier.bounds.batch import BoxBounds, Head, Neurons, bound_boxes, make_heads, neuron_planes
+from verifier.bounds.forward import forms_memory, rows_beside_forms
 from verifier.bounds.rigorous import ErrorWeights
 from verifier.bounds.targets import Targets
 from verifier.graph.ir import Graph
+from verifier.parallel import Late
 from verifier.search.attack_rounds import AttackRounds
 from verifier.search.boxes import Boxes
 from verifier.search.branching.lookahead import best_split
@@ -66,7 +68,7 @@ class Batch(NamedTuple):
 @dataclass(frozen=True, eq=False)
 class Search:
     """What all boxes share. `arrays` is float64: bounds are accepted as they are; `fast` serves the attack. lower, upper (K, n):
-    whole boxes of the disjuncts. look_ahead: candidates a box."""
+    whole boxes of the disjuncts. look_ahead: candidates a box. most: as of `bound_boxes`. chunk: boxes bounded together."""
 
     graph: Graph
     neurons: Neurons
@@ -79,12 +81,22 @@ class Search:
     upper: np.ndarray
     context: Context
     look_ahead: int
+    most: Mapping[int, int] | None
+    chunk: int
 
     @staticmethod
-    def of(query: Query, arrays: Arrays, fast: Arrays, weights: ErrorWeights, context: Context, look_ahead: int) -> Search:
-        neurons, moved = Neurons(query.graph), weights.to(arrays)
-        heads = make_heads(neurons, arrays, moved)
-        return Search(query.graph, neurons, heads, arrays, fast, moved, query.targets, query.lower, query.upper, context, look_ahead)
+    def of(
+        query: Query, arrays: Arrays, fast: Arrays, weights: ErrorWeights, context: Context, look_ahead: int, forms: bool = False
+    ) -> Search:
+        """forms: the neurons of a box are bounded by forward affine forms, and by rows of their own as far as those are cheap."""
+        graph, neurons, moved = query.graph, Neurons(query.graph), weights.to(arrays)
+        heads, most, chunk = make_heads(neurons, arrays, moved), None, _CHUNK
+        if forms:
+            varying = int((query.upper > query.lower).any(axis=0).sum())
+            most, chunk = rows_beside_forms(graph, varying), min(_CHUNK, max(1, arrays.budget // forms_memory(graph, varying)))
+        return Search(
+            graph, neurons, heads, arrays, fast, moved, query.targets, query.lower, query.upper, context, look_ahead, most, chunk
+        )
 
     def run(self, roots: Boxes, batch_size: int, attack: AttackRounds, worst_first: bool = False) -> Outcome:
         """Close every box of `roots` or find a counterexample. worst_first: open boxes improve the bound of the outcome all the time."""
@@ -119,17 +131,29 @@ class Search:
             if self.context.out_of_time():
                 worst = frontier.worst_bound()
                 return Outcome(False, None, progress.nodes, worst, progress.share, open_bound=float(np.minimum(worst, stuck_bound)))
-            batch = self._halved(frontier.pop(max(1, batch_size // (2 * self.look_ahead))))
+            popped = frontier.pop(max(1, batch_size // (2 * self.look_ahead)))
+            try:
+                batch = self._halved(popped)
+            except Late:
+                frontier.push(popped)
+                worst = frontier.worst_bound()
+                return Outcome(False, None, progress.nodes, worst, progress.share, open_bound=float(np.minimum(worst, stuck_bound)))
 
     def bound(self, boxes: Boxes) -> Batch:
         """Bounds of boxes, in chunks on all cores."""
-        parts = [boxes.select(slice(i, i + _CHUNK)) for i in range(0, len(boxes), _CHUNK)]
+        # Where a box is dear enough for forms, no core should wait for another.
+        chunk = self.chunk if self.most is None else min(self.chunk, -(-len(boxes) // self.context.workers.cores))
+        parts = [boxes.select(slice(i, i + chunk)) for i in range(0, len(boxes), chunk)]
         batches = self.context.workers.map(self._bound_chunk, parts)
         return Batch(Boxes.concatenate([b.boxes for b in batches]), *(np.concatenate(field) for field in zip(*(b[1:] for b in batches))))
 
     def _bound_chunk(self, boxes: Boxes) -> Batch:
+        if self.context.out_of_time():
+            raise Late
         rows = self.targets.rows(self.graph, self.arrays, boxes.disjunct)
-        found = bound_boxes(self.neurons, self.heads, self.arrays, self.weights, rows, boxes.lower, boxes.upper, boxes.below, boxes.above)
+        found = bound_boxes(
+            self.neurons, self.heads, self.arrays, self.weights, rows, boxes.lower, boxes.upper, boxes.below, boxes.above, self.most
+        )
         bounds = self.targets.add_constant(found.lower, boxes.disjunct)
         offsets = self.targets.add_constant(found.offset, boxes.disjunct)
         known = replace(boxes, below=found.below, above=found.above, bound=np.maximum(boxes.bound, bounds.max(axis=1)))

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from verifier.bounds.cost import row_cost
+from verifier.bounds.forward import forms_cost
 from verifier.errors import ConfigurationError
 from verifier.graph.ir import Graph
 
@@ -17,17 +18,25 @@ _GPU_WORK = 3e9
 _INPUT_SPLIT_INPUTS = 14
 _INPUT_SPLIT_WORK = 1e10
 """Time of one box, a row a neuron, in multiplications of a dense product: above it a box takes longer than the clock may wait."""
+_FORM_INPUTS = 10
+"""With more inputs, boxes whose neurons do not get rows of their own are too many before they are narrow enough for forms."""
+_FORM_BATCH = 2e10
+"""Time of the forms of one batch, with which rows go that take a few times as long: about as long as the clock may wait."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """method: what is split. backend, device: where bounds are computed. batch: subproblems at once. reason: for people."""
+    """method: what is split. backend, device: where bounds are computed. batch: subproblems at once. reason: for people.
+
+    forms: boxes are bounded by forward affine forms first, as a row a neuron would take too long.
+    """
 
     method: Literal["input split", "neuron split"]
     backend: Literal["numpy", "torch"]
     batch: int
     reason: str
     device: Literal["cpu", "cuda"] = "cpu"
+    forms: bool = False
 
 
 def row_work(graph: Graph) -> int:
@@ -57,5 +66,10 @@ def make_plan(
     if neurons == 0 or (varying <= _INPUT_SPLIT_INPUTS and neurons * row_cost(graph) <= _INPUT_SPLIT_WORK):
         count = batch or int(np.clip(8_000_000 // max(1, neurons * max(1, neurons // 8)), 16, 1024))
         return Plan("input split", backend, count, f"input split in {backend} on the {where} ({size})", where)
+    of_a_box = int((upper > lower).sum(axis=1).max())
+    if of_a_box <= _FORM_INPUTS and forms_cost(graph, varying) <= _INPUT_SPLIT_WORK:
+        reason = f"input split with forward affine forms in {backend} on the {where} ({size})"
+        count = batch or int(np.clip(_FORM_BATCH / forms_cost(graph, varying), 4, 256)) * (8 if found else 1)
+        return Plan("input split", backend, count, reason, where, forms=True)
     count = batch or int(np.clip(6_000_000 // max(1, sum(n.size for n in graph.nodes)), 8, 256)) * (8 if found else 1)
     return Plan("neuron split", backend, count, f"neuron split in {backend} on the {where} ({size})", where)
