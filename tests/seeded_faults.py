@@ -559,6 +559,7 @@ FAULTS = (
         loose=True,
     ),
     Fault("constant rounded up", TARGETS, "return lower + d - 4 * U * (np.abs(lower) + np.abs(d))", "return lower + d"),
+    Fault("popped boxes forgotten", INPUTS, "                frontier.push(popped)", "                pass"),
     # forward affine forms
     Fault("form of a narrower input", FORWARD, "radius * (1.0 + 2.0**-50) + _FLOOR, radius)", "radius * 0.999, radius)"),
     Fault("form of a rounded input", FORWARD, "radius * (1.0 + 2.0**-50) + _FLOOR, radius)", "radius, radius)"),

@@ -81,3 +81,15 @@ def test_a_witness_found_beside_a_closed_batch() -> None:
     with patch.object(AttackRounds, "run_if_due", lambda self: next(rounds, witness)):
         outcome = graphs.search_inputs(graph, graphs.targets_of(np.ones((1, 1)), 1e6), -np.ones(2), np.ones(2))
     assert outcome.witness is witness and not outcome.proved
+
+
+def test_boxes_that_were_popped_too_late_stay_open() -> None:
+    """The clock runs out while they are bounded: what is reported is as bad as the worst of them."""
+    rng = np.random.default_rng(2)
+    graph = graphs.random_dense(rng, [3, 8, 8, 1])
+    lowest = float(graph.evaluate(graphs.box_points(rng, -np.ones(3), np.ones(3), 2000)).min())
+    for looks in range(2, 40):
+        outcome = graphs.search_inputs(
+            graph, graphs.targets_of(np.ones((1, 1)), 1e-3 - lowest), -np.ones(3), np.ones(3), ctx=graphs.ticking(looks)
+        )
+        assert outcome.proved or outcome.open_bound <= 2e-3, f"{looks} looks: {outcome}"

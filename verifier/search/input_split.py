@@ -129,15 +129,13 @@ class Search:
             if frontier.count == 0:
                 return Outcome(stuck == 0, None, progress.nodes, 0.0, progress.share, exhausted=stuck > 0, open_bound=stuck_bound)
             if self.context.out_of_time():
-                worst = frontier.worst_bound()
-                return Outcome(False, None, progress.nodes, worst, progress.share, open_bound=float(np.minimum(worst, stuck_bound)))
+                return _unfinished(frontier, stuck_bound, progress)
             popped = frontier.pop(max(1, batch_size // (2 * self.look_ahead)))
             try:
                 batch = self._halved(popped)
             except Late:
                 frontier.push(popped)
-                worst = frontier.worst_bound()
-                return Outcome(False, None, progress.nodes, worst, progress.share, open_bound=float(np.minimum(worst, stuck_bound)))
+                return _unfinished(frontier, stuck_bound, progress)
 
     def bound(self, boxes: Boxes) -> Batch:
         """Bounds of boxes, in chunks on all cores."""
@@ -269,3 +267,8 @@ class Search:
         chosen[by_neuron] = -1
         chosen[by_neuron, 0] = boxes.lower.shape[1] + batch.neuron[by_neuron]
         return replace(boxes, candidates=chosen)
+
+
+def _unfinished(frontier: Frontier[Boxes] | WorstFirst[Boxes], stuck_bound: float, progress: Progress) -> Outcome:
+    worst = frontier.worst_bound()
+    return Outcome(False, None, progress.nodes, worst, progress.share, open_bound=float(np.minimum(worst, stuck_bound)))
