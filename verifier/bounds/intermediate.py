@@ -4,7 +4,7 @@ slopes for what is left (each row with its own), every result rigorous."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -29,16 +29,24 @@ class Undefined(Exception):
     """Over the whole box a function may be undefined, or too large for a float64; the message says where."""
 
 
+class Empty(Exception):
+    """No point of the box lies within the enclosures, which did not have to hold everywhere."""
+
+
 Refine = Callable[[int, Mapping[int, Interval]], Interval]
 """(a pre-activation, enclosures (1, size) of it and of those before it) -> a narrower enclosure of it."""
 
 
 @dataclass(frozen=True, eq=False)
 class RootBounds:
-    """Enclosures (1, size) of every pre-activation over one box, and the rounding bounds that hold inside it."""
+    """Enclosures (1, size) of every pre-activation over one box, and the rounding bounds that hold inside it.
+
+    constrained: they need not hold in the whole box, but where a counterexample may be.
+    """
 
     preactivations: Mapping[int, Interval]
     weights: ErrorWeights
+    constrained: bool = False
 
 
 def unstable(graph: Graph, p: int, bounds: Interval) -> Array:
@@ -71,9 +79,9 @@ def root_bounds(
 
     start: bounds over the same box, to be improved; then plain CROWN rows are not asked for again. refine: has a say after the rows of
     every pre-activation. most: what the plain rows of one pre-activation may cost at most (`row_cost`); where they would cost more
-    there are none. Past the deadline what was
-    found by then is returned with the rest of `start`; raises Late where there is none. Raises Undefined where no enclosure is found
-    on which a function has finite values.
+    there are none. Past the deadline what was found by then is returned with the rest of `start`; raises Late where there is none.
+    Raises Undefined where no enclosure is found on which a function has finite values, and Empty where a constrained `start` leaves
+    no point.
     """
     moved = graph.to(arrays)
     low, high = arrays.asarray(lower[None]), arrays.asarray(upper[None])
@@ -87,7 +95,7 @@ def root_bounds(
         if deadline():
             if start is None:
                 raise Late
-            return RootBounds(known, start.weights)  # tighter enclosures leave rounding bounds valid
+            return replace(start, preactivations=known)  # tighter enclosures leave rounding bounds valid
         magnitudes.extend(p, host)
         weights = magnitudes.weights(host).to(arrays)
         values = interval.propagate(moved, low, high, known, weights, p, values)
@@ -100,13 +108,15 @@ def root_bounds(
             known[p] = refine(p, known)
         known[p] = _within_arguments(graph, p, known[p])
         if bool(namespace(low).any(known[p].lower > known[p].upper)):
+            if start is not None and start.constrained:
+                raise Empty
             # A box that holds a point has no empty enclosure: some bound is wrong, and nothing may be concluded from it.
             raise InternalError(f"the bounds of node {p} ({', '.join(graph.nodes[p].origin)}) contradict each other")
         _check_defined(graph, p, known[p])
         values[p] = known[p]
         host[p] = (to_numpy(known[p].lower)[0], to_numpy(known[p].upper)[0])
     magnitudes.extend(graph.output, host)
-    return RootBounds(known, magnitudes.weights(host))
+    return RootBounds(known, magnitudes.weights(host), start is not None and start.constrained)
 
 
 def _within_arguments(graph: Graph, p: int, bounds: Interval) -> Interval:

@@ -10,7 +10,7 @@ import numpy as np
 
 from verifier.arrays import Arrays, to_numpy
 from verifier.bounds.ascent import Schedule
-from verifier.bounds.intermediate import RootBounds, root_bounds, unstable
+from verifier.bounds.intermediate import Empty, RootBounds, root_bounds, unstable
 from verifier.bounds.reduction import Reduction, reduce_graph, row_cost
 from verifier.config import Settings
 from verifier.errors import InternalError
@@ -104,16 +104,13 @@ class Search:
     def _loose(self, root: RootBounds) -> tuple[int, ...]:
         return tuple(int(to_numpy(unstable(self.query.graph, p, b)).sum()) for p, b in sorted(root.preactivations.items()))
 
-    def _rooted(
-        self, root: RootBounds, group: np.ndarray, schedule: Schedule, reduced: bool, last: bool, constrained: bool = False
-    ) -> tuple[Tree, Step]:
-        """The tree over `root`, and bounds of disjuncts `group` in it. last: their next splits are chosen with care. constrained: `root`
-        holds where a counterexample may be."""
+    def _rooted(self, root: RootBounds, group: np.ndarray, schedule: Schedule, reduced: bool, last: bool) -> tuple[Tree, Step]:
+        """The tree over `root`, and bounds of disjuncts `group` in it. last: their next splits are chosen with care."""
         query, context = self.query, self.context
         reduction = Reduction.none(query.graph)
         if reduced:
             reduction = reduce_graph(query.graph, root.preactivations, *self._box, self.fast, context.workers, context.out_of_time)
-        tight = constrained or len(reduction.neurons) <= _SMALL
+        tight = root.constrained or len(reduction.neurons) <= _SMALL
         tree = Tree.of(query.graph, reduction, self.exact, self.fast, root, query.targets, *self._box, tight)
         splits = tree.start(group, np.full(len(group), -np.inf), tree.initial())
         step = advance(tree, splits, schedule, self._effort(tree)[0] if last else 1, context)
@@ -177,7 +174,14 @@ class Search:
         return outcome._replace(subproblems=outcome.subproblems + progress.nodes)
 
     def _alone(self, tree: Tree, start: Splits, seconds: float) -> Outcome:
-        """One disjunct: refinement within its own enclosures and rounds with its rows in turn, as long as there is time, then splits."""
+        """One disjunct within its own enclosures."""
+        try:
+            return self._in_turn(tree, start, seconds)
+        except Empty:
+            return Outcome(True, None, len(start), 0.0, 1.0)
+
+    def _in_turn(self, tree: Tree, start: Splits, seconds: float) -> Outcome:
+        """Refinement within the enclosures of one disjunct and rounds with its rows in turn, as long as there is time, then splits."""
         size, limit, nodes = _FIRST, self._part(_ALONE), 0
         while (sweep := self._swept(tree, tree.narrower(start), start.disjunct, size, seconds, limit)) is not None:
             tree, step, seconds = sweep
@@ -210,12 +214,11 @@ class Search:
         layers = [p for p, total in zip(expected, np.cumsum(list(expected.values()))) if begin + total < limit]
         if not layers:
             return None
-        constrained = root is not tree.root
-        refinement = Refinement(self.query.graph, self.exact, self.fast, *self._box, context, size, frozenset(layers), constrained)
+        refinement = Refinement(self.query.graph, self.exact, self.fast, *self._box, context, size, frozenset(layers), root.constrained)
         root = self._bounds(self._rows, context.out_of_time, root, refinement)
         seconds *= (context.clock() - begin) / sum(expected[p] for p in layers)
         schedule = Schedule(self.settings.bounds.root_iterations)
-        better, step = self._rooted(root, group, schedule, reduced=True, last=True, constrained=constrained)
+        better, step = self._rooted(root, group, schedule, reduced=True, last=True)
         return better, step, seconds
 
     def _by_splits(self, tree: Tree, start: Splits) -> neuron_split.Search:

@@ -166,7 +166,7 @@ class Tree:
     def narrower(self, splits: Splits) -> RootBounds:
         """The enclosures of one subproblem as those of a root: of a tree for its disjunct alone."""
         low, high = (self.exact.asarray(side[:, : self.network.neurons.total]) for side in self.on_network(splits))
-        return RootBounds(self.network.neurons.split(low, high), self.root.weights)
+        return RootBounds(self.network.neurons.split(low, high), self.root.weights, constrained=True)
 
     def parameters(self, splits: Splits, bounds: Mapping[int, Interval], arrays: Arrays) -> Parameters:
         """Slopes and multipliers of the parent, (B, R, size), in `arrays`."""
