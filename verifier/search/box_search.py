@@ -110,7 +110,7 @@ class Search:
         reduction = Reduction.none(query.graph)
         if reduced:
             reduction = reduce_graph(query.graph, root.preactivations, *self._box, self.fast, context.workers, context.out_of_time)
-        tight = root.constrained or len(reduction.neurons) <= _SMALL
+        tight = root.constrained
         tree = Tree.of(query.graph, reduction, self.exact, self.fast, root, query.targets, *self._box, tight)
         splits = tree.start(group, np.full(len(group), -np.inf), tree.initial())
         step = advance(tree, splits, schedule, self._effort(tree)[0] if last else 1, context)
