@@ -22,6 +22,8 @@ from verifier.search.tree import Tree
 
 _HOPELESS = 20.0
 """What the growth of a tree foretells is only a guess: so many times too large it has to be to be believed."""
+_PATIENCE = 4.0
+"""Times as many subproblems as planned after which it does not matter how few seem to be needed."""
 _POLISHED = 8
 """Points of a batch from which a few steps of gradient descent are tried."""
 
@@ -52,15 +54,16 @@ class Search:
         self.frontier = Frontier(self.start)
 
     def run(self, splits_alone: Callable[[int], float] | None = None) -> Outcome | None:
-        """splits_alone: narrow no enclosures, and stop with None after that many subproblems, for a number of open disjuncts, or when far
-        more than that are needed."""
+        """splits_alone: narrow no enclosures, and stop with None after that many subproblems, for a number of open disjuncts, unless few
+        more are needed, or when far more than that are."""
         progress, frontier = self.progress, self.frontier
         while frontier.count:
             if self.context.out_of_time():
                 return self.late()
             if splits_alone is not None:
                 enough = splits_alone(len(self.open_disjuncts))
-                if progress.nodes >= enough or self.needed() > _HOPELESS * enough:
+                needed, spent = self.needed(), progress.nodes / max(enough, 1e-9)
+                if needed > _HOPELESS * enough or (spent >= 1.0 and needed > 0.5 * enough) or spent >= _PATIENCE:
                     return None
             parents = frontier.pop(max(1, self.batch // 2))
             undecidable = parents.choice < 0
