@@ -652,9 +652,8 @@ def tree(
     upper: np.ndarray,
     exact: Arrays = EXACT,
     proposals: Arrays | None = None,
-    tight: bool = False,
 ) -> Tree:
-    return Tree.of(graph, Reduction.none(graph), exact, proposals or exact, bounds, targets, lower, upper, tight)
+    return Tree.of(graph, Reduction.none(graph), exact, proposals or exact, bounds, targets, lower, upper)
 
 
 def start_splits(t: Tree, disjuncts: np.ndarray | None = None) -> Splits:

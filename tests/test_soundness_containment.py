@@ -198,13 +198,12 @@ def check_splits(case: Case, arrays: Arrays, bounds: RootBounds) -> None:
         return
     t = graphs.tree(
         graph,
-        bounds,
+        graphs.replace(bounds, constrained=bool(case.rng.random() < 0.5)),
         targets,
         case.lower,
         case.upper,
         arrays,
         graphs.SINGLE if arrays is graphs.EXACT and case.rng.random() < 0.5 else arrays,
-        tight=bool(case.rng.random() < 0.5),
     )
     splits = random_splits(case, t)
     found = subproblems.bound(t, splits, Schedule(3), graphs.context(100.0))

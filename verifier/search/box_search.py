@@ -10,11 +10,11 @@ import numpy as np
 
 from verifier.arrays import Arrays, to_numpy
 from verifier.bounds.ascent import Schedule
+from verifier.bounds.cost import row_cost
 from verifier.bounds.intermediate import Empty, RootBounds, root_bounds, unstable
-from verifier.bounds.reduction import Reduction, reduce_graph, row_cost
+from verifier.bounds.reduction import Reduction, reduce_graph
 from verifier.config import Settings
 from verifier.errors import InternalError
-from verifier.graph.ir import Graph
 from verifier.parallel import Late
 from verifier.search import neuron_split
 from verifier.search.attack_rounds import AttackRounds
@@ -110,8 +110,7 @@ class Search:
         reduction = Reduction.none(query.graph)
         if reduced:
             reduction = reduce_graph(query.graph, root.preactivations, *self._box, self.fast, context.workers, context.out_of_time)
-        tight = root.constrained
-        tree = Tree.of(query.graph, reduction, self.exact, self.fast, root, query.targets, *self._box, tight)
+        tree = Tree.of(query.graph, reduction, self.exact, self.fast, root, query.targets, *self._box)
         splits = tree.start(group, np.full(len(group), -np.inf), tree.initial())
         step = advance(tree, splits, schedule, self._effort(tree)[0] if last else 1, context)
         event = Event("R", context.clock(), open=len(step.open), unstable=sum(self._loose(root)), lower_bound=step.lowest)
@@ -239,7 +238,6 @@ def _work(tree: Tree) -> dict[int, float]:
     trees takes the time of."""
     graph, found = tree.graph, {}
     for p in graph.preactivations:
-        below = Graph(tuple(graph.nodes[n] for n in graph.ancestors(p)))
-        if below.nonlinear:
-            found[tree.original(p)] = 2.0 * graph.nodes[p].size * row_cost(below) / row_cost(graph)
+        if not set(graph.nonlinear).isdisjoint(graph.ancestors(p)):
+            found[tree.original(p)] = 2.0 * graph.nodes[p].size * row_cost(graph, p) / row_cost(graph)
     return found

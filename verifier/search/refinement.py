@@ -102,10 +102,10 @@ class Trees:
     def of(refinement: Refinement, graph: Graph, known: Mapping[int, Interval], enough: np.ndarray) -> Trees:
         lower, upper, fast, context = refinement.lower, refinement.upper, refinement.proposals, refinement.context
         host = {q: (to_numpy(b.lower)[0], to_numpy(b.upper)[0]) for q, b in known.items()}
-        root = RootBounds(known, error_weights(graph, lower, upper, host))
+        root = RootBounds(known, error_weights(graph, lower, upper, host), refinement.constrained)
         reduced = reduce_graph(graph, known, lower, upper, fast, context.workers, context.out_of_time)
         none = Targets(np.zeros((1, 1, graph.output_size)), None, np.zeros((1, 1)), np.zeros((1, 1), bool))
-        tree = Tree.of(graph, reduced, refinement.exact, fast, root, none, lower, upper, tight=refinement.constrained)
+        tree = Tree.of(graph, reduced, refinement.exact, fast, root, none, lower, upper)
         return Trees(tree, enough.reshape(-1), refinement.subproblems, context)
 
     def least(self) -> np.ndarray:

@@ -51,8 +51,6 @@ class Tree:
     """graph: the reduced graph; neurons: the numbering of its T' neurons. below, above (T' + n,): their enclosures at the
     root, then those of the inputs; domains: these, and narrower ones of some subproblems. loose: nonlinear node -> indices of
     the neurons whose slopes subproblems store. lines: nonlinear node -> initial lines (1, 1, size) at the root, used for all others.
-    tight: enclosures say more than the planes below them do, as they come from trees of their own or from what a counterexample has to
-    satisfy; then the multipliers of all loose neurons move, and are stored beside the slopes.
     """
 
     network: Network
@@ -67,7 +65,6 @@ class Tree:
     domains: Enclosures
     loose: Mapping[int, np.ndarray]
     lines: Mapping[int, Lines]
-    tight: bool
 
     @staticmethod
     def of(
@@ -79,7 +76,6 @@ class Tree:
         targets: Targets,
         lower: np.ndarray,
         upper: np.ndarray,
-        tight: bool = False,
     ) -> Tree:
         neurons, full_neurons = Neurons(reduction.graph), Neurons(original)
         full_below, full_above = (
@@ -95,7 +91,13 @@ class Tree:
             loose[n] = np.flatnonzero(~_nonlinear(reduction.graph, n).linear(low, high))
         full = Network(full_neurons, kept, full_below, full_above, _root_lines(full_neurons, full_below, full_above))
         domains = Enclosures(below, above, len(lower))
-        return Tree(full, reduction, neurons, exact, proposals, root, targets, below, above, domains, loose, lines, tight)
+        return Tree(full, reduction, neurons, exact, proposals, root, targets, below, above, domains, loose, lines)
+
+    @property
+    def tight(self) -> bool:
+        """Enclosures say more than the box and the planes below them do, as they hold at counterexamples alone; then the multipliers of
+        all loose neurons move, and are stored beside the slopes."""
+        return self.root.constrained
 
     @property
     def graph(self) -> Graph:
