@@ -15,7 +15,7 @@ from unittest.mock import patch
 
 import numpy as np
 
-from verifier.arrays import Arrays, numpy_arrays, to_numpy, torch_arrays
+from verifier.arrays import Arrays, cuda_devices, numpy_arrays, to_numpy, torch_arrays
 from verifier.bounds import interval
 from verifier.bounds.ascent import Ascent, Schedule, initial_parameters, problem_of
 from verifier.bounds.batch import BoxBounds, Neurons, bound_boxes, make_heads, neuron_planes
@@ -79,8 +79,17 @@ _MOST_QUADRATIC = 2
 """Products and squares of one random graph: the degree of what it computes stays low."""
 
 
-def torch64() -> Arrays:
-    return torch_arrays("cpu", single=False)
+DEVICES = ("cpu", "cuda") if cuda_devices() else ("cpu",)
+"""Of torch on this machine; tests/test_cuda.py says so where there is no CUDA device."""
+
+
+def torch64(device: str = "cpu") -> Arrays:
+    return torch_arrays(device, single=False)
+
+
+def torch64_in_turn(number: int) -> Arrays:
+    """On every device in turn."""
+    return torch64(DEVICES[number % len(DEVICES)])
 
 
 # Graphs
@@ -676,6 +685,7 @@ def search(
     batch: int = 32,
     threads: int = 1,
     ctx: Context | None = None,
+    device: Literal["cpu", "cuda"] = "cpu",
 ) -> Outcome:
     """`solve` with the plan forced, without the first attack and with plain bounds at the root, so that the search has work.
 
@@ -684,7 +694,7 @@ def search(
     count = len(targets.constant)
     query = Query(graph, targets, *(np.broadcast_to(b, (count, graph.input_size)).copy() for b in (lower, upper)))
     settings = Settings().with_options({"attack.restarts": 0, "bounds.iterations": iterations, "bounds.root_iterations": 0})
-    plan = Plan(method, backend, batch, "forced")
+    plan = Plan(method, backend, batch, "forced", device)
     with Workers(threads) as workers, patch.object(solve, "make_plan", lambda *args: plan):
         return solve.solve(query, settings, ctx or context(seconds, gate, workers)).outcome
 

@@ -65,10 +65,11 @@ def _apply(op: Operator, parents: list[np.ndarray]) -> np.ndarray:
     if isinstance(op, Product):
         x, y = np.split(parents[0], [int(np.prod(op.left))])
         return x.reshape(op.left) * y.reshape(op.right)
-    return _elementwise(op, parents[0])
+    return elementwise(op, parents[0])
 
 
-def _elementwise(op: Operator, p: np.ndarray) -> np.ndarray:
+def elementwise(op: Operator, p: np.ndarray) -> np.ndarray:
+    """Values of an elementwise function at fractions, to many more digits than a float64 has where they are no fractions."""
     if isinstance(op, piecewise_linear.LeakyRelu):
         alpha = Fraction(op.alpha)
         rule = lambda v: v if v >= 0 else alpha * v  # noqa: E731

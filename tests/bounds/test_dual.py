@@ -45,12 +45,14 @@ def test_rows_on_inputs_below_a_constant_output() -> None:
     np.testing.assert_allclose(boxes.lower, np.tile([1.0, -3.0, 1.5], (4, 1)), rtol=1e-12)
 
 
-def test_padding_with_a_value_in_torch() -> None:
+@pytest.mark.parametrize("device", graphs.DEVICES)
+def test_padding_with_a_value_in_torch(device: str) -> None:
     b = graphs.Builder(2)
     b.relu(b.add(affine.Pad((1,), (1,), (2,), 0.5), (0,), (4,)))
     graph = b.graph()
     rows = {graph.output: np.eye(4)}
-    found = graphs.row_bounds(graph, graphs.torch64(), graphs.root(graph, graphs.torch64(), LOW, HIGH), rows, LOW, HIGH)
+    arrays = graphs.torch64(device)
+    found = graphs.row_bounds(graph, arrays, graphs.root(graph, arrays, LOW, HIGH), rows, LOW, HIGH)
     np.testing.assert_allclose(found.lower, [0.5, 0.0, 0.0, 0.5], atol=1e-12)
 
 

@@ -8,7 +8,8 @@ from math import isqrt
 import numpy as np
 import pytest
 
-from verifier.arrays import numpy_arrays, to_numpy, torch_arrays
+from tests import graphs
+from verifier.arrays import numpy_arrays, to_numpy
 from verifier.operators.ball import Norm, NormBall
 from verifier.property.balls import Ball
 
@@ -77,7 +78,7 @@ def test_torch_and_single_precision_agree(norm: Norm) -> None:
     exact = exact_ball(rng, norm, 7)
     ball = NormBall.of(norm, exact.centre, exact.scale, Fraction(3))
     planes = rng.normal(size=(2, 3, 7))
-    for arrays, tolerance in ((torch_arrays("cpu", single=False), 1e-12), (numpy_arrays(single=True), 1e-5)):
+    for arrays, tolerance in (*((graphs.torch64(device), 1e-12) for device in graphs.DEVICES), (numpy_arrays(single=True), 1e-5)):
         moved = ball.to(arrays)
         for name in ("least", "minimiser", "project"):
             ours, theirs = getattr(ball, name)(planes), to_numpy(getattr(moved, name)(arrays.asarray(planes)))

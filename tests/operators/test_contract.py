@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from fractions import Fraction
 
 import numpy as np
 import pytest
 
-from verifier.arrays import numpy_arrays, torch_arrays
+from tests import graphs
+from tests.bounds import exact
+from verifier.arrays import numpy_arrays, to_numpy, torch_arrays
 from verifier.operators import affine, exponential, gated, periodic, piecewise_linear, smooth, steps
 from verifier.operators.base import OPERATORS, Affine, Elementwise, Nonlinear
 from verifier.operators.power import Power
@@ -203,17 +206,17 @@ class TestAffine:
         columns = max((np.count_nonzero(np.abs(j) > 1e-12, axis=0).max() for j in matrices), default=0)
         assert case[0].terms >= max(rows, columns)
 
-    def test_numpy_equals_torch(self, case: tuple) -> None:
+    @pytest.mark.parametrize("device", graphs.DEVICES)
+    def test_numpy_equals_torch(self, case: tuple, device: str) -> None:
         op, shapes, shape = case
-        arrays = torch_arrays("cpu", single=False)
+        arrays = torch_arrays(device, single=False)
         moved, x, y = op.to(arrays), parents_of(shapes, 2), RNG.normal(size=(2, *shape))
         tx = [arrays.asarray(p) for p in x]
-        np.testing.assert_allclose(moved.forward(2, *tx).numpy(), op.forward(2, *x), rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(to_numpy(moved.forward(2, *tx)), op.forward(2, *x), rtol=1e-12, atol=1e-12)
         for a, b in zip(moved.transpose(arrays.asarray(y)), op.transpose(y)):
-            np.testing.assert_allclose(a.numpy(), b, rtol=1e-12, atol=1e-12)
-        np.testing.assert_allclose(
-            moved.absolute(2, *(abs(p) for p in tx)).numpy(), op.absolute(2, *map(np.abs, x)), rtol=1e-12, atol=1e-12
-        )
+            np.testing.assert_allclose(to_numpy(a), b, rtol=1e-12, atol=1e-12)
+        absolute = moved.absolute(2, *(abs(p) for p in tx))
+        np.testing.assert_allclose(to_numpy(absolute), op.absolute(2, *map(np.abs, x)), rtol=1e-12, atol=1e-12)
 
 
 def elementwise_name(op: Elementwise) -> str:
@@ -393,19 +396,33 @@ class TestElementwise:
                     op.intercept(least + t * (greatest - least), low, high, "lower") / (1 + np.abs(low) + np.abs(high)), 0.0, atol=1e-15
                 )
 
-    def test_numpy_equals_torch(self, op: Elementwise) -> None:
-        arrays = torch_arrays("cpu", single=False)
+    @pytest.mark.parametrize("device", graphs.DEVICES)
+    def test_numpy_equals_torch(self, op: Elementwise, device: str) -> None:
+        arrays = torch_arrays(device, single=False)
         low, high = self.intervals(op)
         slope = RNG.uniform(0.01, 0.2, low.shape)
         moved, tl, th, ts = op.to(arrays), arrays.asarray(low), arrays.asarray(high), arrays.asarray(slope)
-        np.testing.assert_allclose(moved.function(tl).numpy(), op.function(low), rtol=1e-13, atol=1e-300)
-        np.testing.assert_allclose(moved.derivative(tl).numpy(), op.derivative(low), rtol=1e-13, atol=1e-300)
+        np.testing.assert_allclose(to_numpy(moved.function(tl)), op.function(low), rtol=1e-13, atol=1e-300)
+        np.testing.assert_allclose(to_numpy(moved.derivative(tl)), op.derivative(low), rtol=1e-13, atol=1e-300)
         for side in ("lower", "upper"):
-            a, b = moved.intercept(ts, tl, th, side).numpy(), op.intercept(slope, low, high, side)
+            a, b = to_numpy(moved.intercept(ts, tl, th, side)), op.intercept(slope, low, high, side)
             np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-13)
         for a, b in zip(moved.lines(tl, th), op.lines(low, high)):
-            np.testing.assert_allclose(np.broadcast_to(a.numpy(), low.shape), np.broadcast_to(b, low.shape), rtol=1e-6, atol=1e-7)
-        assert (moved.linear(tl, th).numpy() == op.linear(low, high)).all()
+            np.testing.assert_allclose(np.broadcast_to(to_numpy(a), low.shape), np.broadcast_to(b, low.shape), rtol=1e-6, atol=1e-7)
+        assert (to_numpy(moved.linear(tl, th)) == op.linear(low, high)).all()
+
+    @pytest.mark.parametrize("device", ["numpy", *graphs.DEVICES])
+    def test_as_accurate_as_it_says(self, op: Elementwise, device: str) -> None:
+        """`function_ulps` of s, where that is not below what underflows."""
+        low, high = self.intervals(op)
+        p = np.concatenate([low, high, RNG.uniform(low, high), *(RNG.normal(scale=s, size=40) for s in (1e-6, 1e-2, 1.0, 6.0, 40.0))])
+        defined = op.defined(p, p)
+        p = p if defined is None else p[defined]
+        arrays = numpy_arrays() if device == "numpy" else torch_arrays(device, single=False)
+        found = to_numpy(op.to(arrays).function(arrays.asarray(p)))
+        for x, y, truth in zip(p, found, exact.elementwise(op, exact.fractions(p))):
+            allowed = op.function_ulps * 2.0**-53 * (abs(float(truth)) + op.offset_scale) + 1e-300
+            assert abs(Fraction(float(y)) - truth) <= Fraction(allowed), f"at {x!r}: {y!r}, in truth {float(truth)!r}"
 
     def test_split_point_lies_inside(self, op: Elementwise) -> None:
         low, high = self.intervals(op)
@@ -517,12 +534,13 @@ class TestSeveral:
         assert worth.shape == point.shape == (60, size) and (worth >= 0).all() and not worth[low == high].any()
         assert ((low <= point) & (point <= high)).all()
 
-    def test_numpy_equals_torch(self, case: tuple) -> None:
+    @pytest.mark.parametrize("device", graphs.DEVICES)
+    def test_numpy_equals_torch(self, case: tuple, device: str) -> None:
         op, size, out = case
-        arrays = torch_arrays("cpu", single=False)
+        arrays = torch_arrays(device, single=False)
         low, high = self.boxes(size, 7)
         p, q, tl, th = self.points(low, high)[0], RNG.normal(size=(7, out)), arrays.asarray(low), arrays.asarray(high)
-        same = lambda a, b: np.testing.assert_allclose(a.numpy(), b, rtol=1e-12, atol=1e-12)  # noqa: E731
+        same = lambda a, b: np.testing.assert_allclose(to_numpy(a), b, rtol=1e-12, atol=1e-12)  # noqa: E731
         r = op.initial(low, high).lower
         same(op.initial(tl, th).lower, r)
         for side in ("lower", "upper"):
@@ -534,7 +552,7 @@ class TestSeveral:
             same(op.sensitivity(arrays.asarray(r), tl, th, arrays.asarray(p), side), op.sensitivity(r, low, high, p, side))
         same(op.function(arrays.asarray(p)), op.function(p))
         same(op.pullback(arrays.asarray(p), arrays.asarray(q)), op.pullback(p, q))
-        assert (op.settled(tl, th).numpy() == op.settled(low, high)).all()
+        assert (to_numpy(op.settled(tl, th)) == op.settled(low, high)).all()
 
 
 def test_moving_keeps_numpy_operators() -> None:

@@ -9,7 +9,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from verifier.arrays import convolve, convolve_adjoint, convolved_size
+from tests import graphs
+from verifier.arrays import convolve, convolve_adjoint, convolved_size, to_numpy
 
 CASES = list(
     itertools.product(
@@ -35,8 +36,8 @@ def test_matches_torch(stride: tuple, padding: tuple, dilation: tuple, groups: i
     (gradient,) = torch.autograd.grad(expected, tx, torch.tensor(y))
     np.testing.assert_allclose(convolve(x, w, stride, padding, dilation, groups), expected.detach().numpy(), rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(convolve_adjoint(y, w, size, stride, padding, dilation, groups), gradient.numpy(), rtol=1e-12, atol=1e-12)
-    np.testing.assert_allclose(
-        convolve(tx.detach(), tw, stride, padding, dilation, groups).numpy(), expected.detach().numpy(), rtol=1e-12, atol=1e-12
-    )
-    back = convolve_adjoint(torch.tensor(y), tw, size, stride, padding, dilation, groups)
-    np.testing.assert_allclose(back.numpy(), gradient.numpy(), rtol=1e-12, atol=1e-12)
+    for arrays in map(graphs.torch64, graphs.DEVICES):
+        there = convolve(arrays.asarray(x), arrays.asarray(w), stride, padding, dilation, groups)
+        np.testing.assert_allclose(to_numpy(there), expected.detach().numpy(), rtol=1e-12, atol=1e-12)
+        back = convolve_adjoint(arrays.asarray(y), arrays.asarray(w), size, stride, padding, dilation, groups)
+        np.testing.assert_allclose(to_numpy(back), gradient.numpy(), rtol=1e-12, atol=1e-12)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from typing import Any
 from unittest.mock import patch
 
 import numpy as np
@@ -85,12 +86,13 @@ def test_smooth_networks(method: str) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("backend", ["numpy", "torch"])
+@pytest.mark.parametrize("where", ["numpy", *graphs.DEVICES])
 @pytest.mark.parametrize("threads", [1, 3])
-def test_backends_and_threads(method: str, backend: str, threads: int) -> None:
+def test_backends_and_threads(method: str, where: str, threads: int) -> None:
     for seed in (305, 306):
         graph, lower, upper, rows, value, _ = query(seed)
-        options = {"backend": backend, "threads": threads, "batch": 7}
+        options: dict[str, Any] = {"backend": "numpy"} if where == "numpy" else {"backend": "torch", "device": where}
+        options |= {"threads": threads, "batch": 7}
         assert METHODS[method](
             graph, graphs.targets_of(rows[:1], -least_of(graph, lower, upper, rows[:1]) + 0.05), lower, upper, **options
         ).proved
