@@ -9,7 +9,7 @@ import pytest
 
 from tests import graphs
 from tests.graphs import Bounds
-from verifier.arrays import Arrays
+from verifier.arrays import Arrays, to_numpy
 from verifier.bounds.ascent import Schedule
 from verifier.bounds.intermediate import RootBounds
 from verifier.bounds.targets import Targets
@@ -207,8 +207,8 @@ def check_splits(case: Case, arrays: Arrays, bounds: RootBounds) -> None:
     )
     splits = random_splits(case, t)
     found = subproblems.bound(t, splits, Schedule(3), graphs.context(100.0))
-    rigorous = t.exact_rows(found.splits, t.parameters(found.splits, known(t, found), t.proposals), np.full(len(splits), True)).bounds
-    low, high = t.enclosures(splits)
+    rigorous = t.exact_rows(found.splits, t.parameters(found.splits, t.proposals), np.full(len(splits), True)).bounds
+    low, high = map(to_numpy, t.enclosures(splits))
     flat = np.concatenate([*(case.values[p] for p in graph.preactivations), case.x], axis=1)
     for b in range(len(splits)):
         keep = np.full(len(case.x), True)
@@ -249,17 +249,12 @@ def check_constrained(case: Case, arrays: Arrays, bounds: RootBounds, splits: Sp
             assert worst <= case.tolerance, f"a point of subproblem {b} is outside by {worst}"
 
 
-def known(t: Tree, found: subproblems.Bounded) -> dict[int, graphs.Interval]:
-    total = t.neurons.total
-    return t.neurons.split(t.exact.asarray(found.low[:, :total]), t.exact.asarray(np.maximum(found.low, found.high)[:, :total]))
-
-
 def random_splits(case: Case, t: Tree) -> Splits:
     """16 subproblems after 1 to 4 random splits: at kinks, in the middle, at values of points (so that some point lies on the split)."""
     splits = graphs.start_splits(t)
     flat = np.concatenate([*(case.values[p] for p in case.graph.preactivations), case.x], axis=1)
     for _ in range(4):
-        low, high = t.enclosures(splits)
+        low, high = map(to_numpy, t.enclosures(splits))
         high = np.maximum(low, high)
         choice = case.rng.integers(0, flat.shape[1], len(splits))
         at = np.arange(len(splits))

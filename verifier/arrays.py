@@ -19,12 +19,14 @@ Array = Any
 
 @dataclass(frozen=True)
 class Arrays:
-    """Where numbers live: array namespace, dtype, device (None in numpy), and the bytes one pass may hold at once."""
+    """Where numbers live: array namespace, dtype, device (None in numpy), the bytes one pass may hold at once, and how many times as
+    many numbers as a core of a CPU it is best given at once."""
 
     xp: Any
     dtype: Any
     device: Any
     budget: int
+    width: int = 1
 
     def asarray(self, values: Array) -> Array:
         if self.device is None:
@@ -49,8 +51,14 @@ def numpy_arrays(single: bool = False, budget: int = 256 << 20) -> Arrays:
     return Arrays(np, np.float32 if single else np.float64, None, budget)
 
 
+_WIDEST = 128
+"""From about so many times as many numbers as a core takes at once a large GPU is busy."""
+_BYTES_OF_WIDTH = 400 << 20
+"""What a pass over the numbers that a core is given at once may hold, with everything that the improvement of slopes keeps."""
+
+
 def torch_arrays(device: str, single: bool, threads: int | None = None, budget: int = 512 << 20) -> Arrays:
-    """torch on `device` ("cpu" or "cuda"); `single`: float32, for proposals only."""
+    """torch on `device` ("cpu" or "cuda"); `single`: float32, for proposals only. The budget of a GPU is what is free there."""
     import array_api_compat.torch as xp
     import torch
 
@@ -59,7 +67,11 @@ def torch_arrays(device: str, single: bool, threads: int | None = None, budget: 
     # Products of reduced precision would void the rounding bound of accepted rows.
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
-    return Arrays(xp, torch.float32 if single else torch.float64, torch.device(device), budget)
+    width = 1
+    if device == "cuda":
+        budget = torch.cuda.mem_get_info()[0] // 2
+        width = max(1, min(_WIDEST, budget // _BYTES_OF_WIDTH))
+    return Arrays(xp, torch.float32 if single else torch.float64, torch.device(device), budget, width)
 
 
 def cuda_devices() -> int:
@@ -90,6 +102,36 @@ def namespace(x: Array) -> Any:
     import array_api_compat
 
     return array_api_compat.array_namespace(x)
+
+
+def raised(x: Array, index: np.ndarray, values: np.ndarray) -> Array:
+    """x (B, T), which is changed, with x[b, index[b, d]] at least values[b, d]; index, values (B, D)."""
+    if is_torch(x):
+        import torch
+
+        there = torch.asarray(values, dtype=x.dtype, device=x.device)
+        return x.scatter_reduce_(1, torch.asarray(index, device=x.device), there, "amax")
+    np.maximum.at(x, (np.arange(len(x))[:, None], index), values)
+    return x
+
+
+def spread(arrays: Arrays, size: int, index: np.ndarray, values: np.ndarray) -> Array:
+    """(B, S, size): values (B, S, D) added at index (B, D), zero elsewhere."""
+    out = arrays.zeros((*values.shape[:2], size))
+    if arrays.device is None:
+        b, s = (np.arange(n) for n in values.shape[:2])
+        np.add.at(out, (b[:, None, None], s[:, None], index[:, None]), values)
+        return out
+    wide = arrays.indices(np.broadcast_to(index[:, None], values.shape))
+    return out.scatter_add_(2, wide, arrays.asarray(values))
+
+
+def largest(x: Array, k: int) -> Array:
+    """(B, k): where the k largest numbers of each row of x (B, T) are, the largest first."""
+    if is_torch(x):
+        return x.topk(k, dim=1).indices
+    best = np.argpartition(-x, k - 1, axis=1)[:, :k]
+    return np.take_along_axis(best, np.argsort(-np.take_along_axis(x, best, axis=1), axis=1, kind="stable"), axis=1)
 
 
 def scatter_add(shape: tuple[int, ...], axis: int, indices: Array, values: Array) -> Array:

@@ -27,6 +27,10 @@ def start(count: int) -> Splits:
     )
 
 
+def clamp(splits: Splits, below: np.ndarray, above: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return splits.clamp(*(np.tile(side, (len(splits), 1)) for side in (below, above)))
+
+
 def test_children_cover_their_parent() -> None:
     """Every point of a parent lies in one of its children, points on the split in both; histories of different lengths are mixed."""
     total = 6
@@ -35,13 +39,13 @@ def test_children_cover_their_parent() -> None:
         below, above = -rng.random(total), rng.random(total)
         splits = start(2)
         for _ in range(5):
-            low, high = splits.clamp(below, above)
+            low, high = clamp(splits, below, above)
             choice = rng.integers(0, total, len(splits))
             at = np.arange(len(splits))
             point = low[at, choice] + rng.random(len(splits)) * (high[at, choice] - low[at, choice])
             children = Splits.children(splits.__class__(**{**vars(splits), "choice": choice, "choice_point": point}))
             assert len(children) == 2 * len(splits) and (children.disjunct == np.tile(splits.disjunct, 2)).all()
-            child_low, child_high = children.clamp(below, above)
+            child_low, child_high = clamp(children, below, above)
             for b in range(len(splits)):
                 values = low[b] + rng.random((20, total)) * (high[b] - low[b])
                 values[:3, choice[b]] = point[b]
@@ -56,7 +60,7 @@ def test_children_cover_their_parent() -> None:
 
 def test_an_unused_slot_clamps_nothing() -> None:
     wide = start(1).widened(4)
-    low, high = wide.clamp(np.array([1.0, 2.0]), np.array([3.0, 4.0]))
+    low, high = clamp(wide, np.array([1.0, 2.0]), np.array([3.0, 4.0]))
     assert low.tolist() == [[1.0, 2.0]] and high.tolist() == [[3.0, 4.0]]
 
 
@@ -71,14 +75,12 @@ def test_a_neuron_that_is_split_again_keeps_its_multiplier() -> None:
         splits = replace(splits, choice=np.full(count, neuron), choice_point=np.full(count, point)).children()
     node = graph.preactivations[0]
     multipliers = {node: np.random.default_rng(1).normal(size=(len(splits), 1, 3)).astype(np.float32)}
-    low, high = tree.enclosures(splits)
-    bounds = tree.neurons.split(low[:, :3], np.maximum(low, high)[:, :3])
-    start = tree.parameters(splits, bounds, graphs.EXACT)
+    start = tree.parameters(splits, graphs.EXACT)
     stored = replace(splits, multiplier=subproblems._gathered(tree, splits, replace(start, multipliers=multipliers)))
-    again = tree.parameters(stored, bounds, graphs.EXACT).multipliers[node]
+    again = tree.parameters(stored, graphs.EXACT).multipliers[node]
     np.testing.assert_array_equal(again[:, :, :2], multipliers[node][:, :, :2])
     assert not again[:, :, 2].any()
     at = np.zeros(len(stored), np.int64)
     child = replace(stored, choice=at + 1, choice_point=0.17 + at).children()
-    dense = tree.parameters(child, {p: graphs.Interval(*(np.tile(b, (2, 1)) for b in i)) for p, i in bounds.items()}, graphs.EXACT)
+    dense = tree.parameters(child, graphs.EXACT)
     np.testing.assert_array_equal(dense.multipliers[node], np.tile(again, (2, 1, 1)))

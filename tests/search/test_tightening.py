@@ -30,7 +30,7 @@ def test_enclosures_by_number() -> None:
     """More are added than there was room for at first; the inputs' own stay those of the root."""
     rng = np.random.default_rng(0)
     below = -rng.random(5)
-    kept = Enclosures(below, -below, inputs=2, most=6 * 20)
+    kept = Enclosures(below, -below, inputs=2, arrays=graphs.EXACT, most=6 * 20)
     all_low = [below]
     for count in (1, 3, 7):
         low = np.concatenate([-rng.random((count, 3)), np.tile(below[3:], (count, 1))], axis=1)

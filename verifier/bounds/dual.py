@@ -78,14 +78,19 @@ class Dual(NamedTuple):
 
 
 def relax(operator: Nonlinear, interval: Interval, parameters: Lines | None = None) -> Relaxation:
-    """Planes over `interval` with the given parameters ((B, S, size) each, clipped to what is sound and useful) or the initial ones."""
+    """Planes over `interval` with the given parameters ((B, S, size) each, clipped to what is sound and useful) or the initial ones.
+
+    Above a convex function the initial one, the chord of this interval, is the best, whatever is given.
+    """
     xp = namespace(interval.lower)
     lower, upper = interval.lower[:, None], interval.upper[:, None]
+    initial = operator.initial(lower, upper) if parameters is None or operator.convex else parameters
     if parameters is None:
-        parameters = operator.initial(lower, upper)
+        parameters = initial
     else:
         least, greatest = operator.parameter_range(lower, upper)
-        parameters = Lines(*(xp.minimum(xp.maximum(s, least), greatest) for s in parameters))
+        clipped = (xp.minimum(xp.maximum(s, least), greatest) for s in (parameters.lower, initial.upper))
+        parameters = Lines(*clipped)
     slope_below, below = operator.plane(parameters.lower, lower, upper, "lower")
     slope_above, above = operator.plane(parameters.upper, lower, upper, "upper")
     return Relaxation(slope_below, slope_above, below, above)

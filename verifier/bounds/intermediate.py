@@ -208,7 +208,7 @@ class _Rows:
         """Neurons in one chunk: what fits in memory, and keeps the time between two looks at the clock short."""
         below = [self.graph.nodes[n] for n in self.graph.ancestors(self.node)]
         fits = self.arrays.budget / (8 * sum(node.size for node in below) * (12 if stage.iterations else 5)) / 2
-        return int(min(fits, _CHUNK_WORK / max(1, sum(node.multiplications for node in below))))
+        return int(min(fits, _CHUNK_WORK * self.arrays.width / max(1, sum(node.multiplications for node in below))))
 
     def _bound(
         self, start: Parameters, stage: Schedule, enough: Callable[[Array], Array], part: np.ndarray

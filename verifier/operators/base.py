@@ -211,7 +211,7 @@ class Nonlinear(Operator, abstract=True):
         return best
 
     @abstractmethod
-    def split_worth(self, q: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
+    def split_worth(self, q: Array, lower: Array, upper: Array) -> Array:
         """(..., size of p) >= 0: about how far a split at `split_point` can move a row with coefficients q on y."""
 
 
@@ -350,13 +350,14 @@ class Elementwise(Nonlinear, abstract=True):
         slopes = np.maximum(*map(np.abs, self.slope_range(p - distance, p + distance)))
         return np.asarray(slopes * (1 + 1e-6) * distance)
 
-    def split_worth(self, q: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
+    def split_worth(self, q: Array, lower: Array, upper: Array) -> Array:
         """|q| times the largest gap between the function and its line."""
+        xp = namespace(lower)
         lines, point = self.lines(lower, upper), self.split_point(lower, upper)
         gap_up = self.intercept(lines.upper, lower, upper, "upper") + lines.upper * point - self.function(point)
         # The lower line through the kink has no gap there; what splitting gains is the triangle's smaller leg.
         least, greatest = self.slope_range(lower, upper)
-        gap_down = np.maximum(np.minimum(point - lower, upper - point), 0.0) * (greatest - least)
-        worth = np.where(q < 0, -q * np.maximum(gap_up, 0.0), q * 0.5 * gap_down)
+        gap_down = xp.maximum(xp.minimum(point - lower, upper - point), 0.0) * (greatest - least)
+        worth = xp.where(q < 0, -q * xp.maximum(gap_up, 0.0), q * 0.5 * gap_down)
         possible = ~self.linear(lower, upper) & (point > lower) & (point < upper)
-        return np.where(possible, worth + 1e-12 * (upper - lower), 0.0)
+        return xp.where(possible, worth + 1e-12 * (upper - lower), 0.0)

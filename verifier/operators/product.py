@@ -140,9 +140,10 @@ class Product(Nonlinear):
     def terms(self) -> int:
         return math.prod(self.shape) // max(1, min(math.prod(self.left), math.prod(self.right)))
 
-    def split_worth(self, q: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
+    def split_worth(self, q: Array, lower: Array, upper: Array) -> Array:
         """A plane is off by (b - a) (d - c) / 4 in the middle; halving either side halves that."""
+        xp = namespace(lower)
         a, b, c, d = self.corners(lower, upper)
-        gap = 0.125 * np.abs(q) * (b - a) * (d - c)
+        gap = 0.125 * xp.abs(q) * (b - a) * (d - c)
         middle = self.split_point(lower, upper)
-        return np.where((middle > lower) & (middle < upper), self.collected(gap, gap), 0.0)
+        return xp.where((middle > lower) & (middle < upper), self.collected(gap, gap), 0.0)

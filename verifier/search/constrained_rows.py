@@ -134,7 +134,7 @@ class ConstrainedRows:
         """
         tree = self.tree
         _ = self._weights, self._values  # before the first fork
-        low, high = tree.enclosures(splits)
+        low, high = map(to_numpy, tree.enclosures(splits))
         following = list(starts)
         for node in tree.graph.preactivations:
             rows = self._rows(node, low, high, workers.cores)
@@ -159,7 +159,8 @@ class ConstrainedRows:
         crossed: np.ndarray = np.any(low > high, axis=1)
         loose = to_numpy(unstable(tree.graph, node, Interval(low[:, s], high[:, s]))) & ~crossed[:, None]
         graphs, total = (tree.graph, tree.network.neurons.graph), int(loose.sum())
-        most = min(numbers // (2 * sum(n.size for n in graph.nodes)) for numbers, graph in zip(_CHUNK_NUMBERS, graphs))
+        width = tree.proposals.width
+        most = min(numbers * width // (2 * sum(n.size for n in graph.nodes)) for numbers, graph in zip(_CHUNK_NUMBERS, graphs))
         most = max(1, min(most, -(-total // cores)))
         counts = loose.sum(axis=1)
         rows: list[Rows] = []
@@ -218,7 +219,7 @@ class ConstrainedRows:
         below[:, network.kept], above[:, network.kept] = low, high
         total, graph = network.neurons.total, self._network.to(exact)
         known = network.neurons.split(exact.asarray(below[:, :total]), exact.asarray(above[:, :total]))
-        chosen = tree.parameters_on_network(parameters, known)
+        chosen = tree.parameters_on_network(parameters)
         gamma = exact.asarray(parameters.multipliers[self._reduced.output])
         chosen = replace(chosen, multipliers={**chosen.multipliers, graph.output: gamma})
         known[graph.output] = satisfied(self._values, mine, exact)

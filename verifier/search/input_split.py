@@ -90,10 +90,11 @@ class Search:
     ) -> Search:
         """forms: the neurons of a box are bounded by forward affine forms, and by rows of their own as far as those are cheap."""
         graph, neurons, moved = query.graph, Neurons(query.graph), weights.to(arrays)
-        heads, most, chunk = make_heads(neurons, arrays, moved), None, _CHUNK
+        heads, most, chunk = make_heads(neurons, arrays, moved), None, _CHUNK * arrays.width
         if forms:
             varying = int((query.upper > query.lower).any(axis=0).sum())
-            most, chunk = rows_beside_forms(graph, varying), min(_CHUNK, max(1, arrays.budget // forms_memory(graph, varying)))
+            most, fits = rows_beside_forms(graph, varying), max(1, arrays.budget // forms_memory(graph, varying))
+            chunk = min(_CHUNK * arrays.width, fits)
         return Search(
             graph, neurons, heads, arrays, fast, moved, query.targets, query.lower, query.upper, context, look_ahead, most, chunk
         )
@@ -176,9 +177,10 @@ class Search:
         count = sum((~operator.linear(boxes.below[:, s], boxes.above[:, s])).sum(axis=1) for operator, s in self.neurons.functions)
         few = np.flatnonzero(~batch.refuted & (count > 0) & (count <= _FEW))
         if len(few):
-            q = {n: values[few] for n, values in found.q.items()}
+            row = batch.bounds[few].argmax(axis=1)
+            q = {n: values[few, row] for n, values in found.q.items()}
             low, high = (np.concatenate(pair, axis=1)[few] for pair in ((boxes.below, boxes.lower), (boxes.above, boxes.upper)))
-            score = neuron_scores(self.graph, self.neurons, q, batch.bounds[few], low, high)
+            score = neuron_scores(self.neurons, q, low, high)
             # The first layer first: with its phases fixed, the planes of the next one's neurons are exact.
             for s in self.neurons.slices.values():
                 neuron = s.start + score[:, s].argmax(axis=1)

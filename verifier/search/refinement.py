@@ -169,7 +169,4 @@ class Trees:
 
 def _accepted(tree: Tree, leaves: Splits) -> np.ndarray:
     """Rigorous bounds (B,) of the leaves' rows, with the slopes and multipliers that they hold."""
-    low, high = tree.enclosures(leaves)
-    fast, total = tree.proposals, tree.neurons.total
-    known = tree.neurons.split(fast.asarray(low[:, :total]), fast.asarray(np.maximum(low, high)[:, :total]))
-    return tree.exact_rows(leaves, tree.parameters(leaves, known, fast), np.ones(len(leaves), bool)).bounds[:, 0]
+    return tree.exact_rows(leaves, tree.parameters(leaves, tree.proposals), np.ones(len(leaves), bool)).bounds[:, 0]

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from verifier.arrays import Array, Arrays, raised
+
 
 @dataclass(frozen=True, eq=False)
 class Splits:
@@ -90,25 +92,26 @@ class Splits:
         """The same with the gains (B, 2) of the split that made them."""
         return replace(self, gains=np.concatenate([self.gains[:, 1:], gains[:, None]], axis=1))
 
-    def clamp(self, below: np.ndarray, above: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Enclosures of neurons and inputs before the splits, (T,) or (B, T) -> those of every subproblem, (B, T)."""
-        count = len(self)
-        low, high = (np.array(np.broadcast_to(side, (count, side.shape[-1]))) for side in (below, above))
-        at = np.broadcast_to(np.arange(count)[:, None], self.neuron.shape)
-        up, down = self.side > 0, self.side < 0
-        np.maximum.at(low, (at[up], self.neuron[up]), self.point[up])
-        np.minimum.at(high, (at[down], self.neuron[down]), self.point[down])
-        return low, high
+    def clamp(self, below: Array, above: Array) -> tuple[Array, Array]:
+        """Enclosures of neurons and inputs before the splits, (B, T), which are used up -> those of every subproblem, (B, T)."""
+        return clamped(below, above, self.neuron, self.side, self.point)
+
+
+def clamped(below: Array, above: Array, neuron: np.ndarray, side: np.ndarray, point: np.ndarray) -> tuple[Array, Array]:
+    """Enclosures (B, T), which are used up, under the splits (B, D) of neurons at points; side 0 says nothing."""
+    low = raised(below, neuron, np.where(side > 0, point, -np.inf))
+    return low, -raised(-above, neuron, np.where(side < 0, -point, -np.inf))
 
 
 class Enclosures:
     """Enclosures of neurons (T',) by number: 0 holds everywhere, the others in one subproblem and all that it is split into."""
 
-    def __init__(self, below: np.ndarray, above: np.ndarray, inputs: int, most: int = 40_000_000) -> None:
+    def __init__(self, below: np.ndarray, above: np.ndarray, inputs: int, arrays: Arrays, most: int = 40_000_000) -> None:
         """below, above (T' + inputs,): of neurons and inputs; those of the inputs never change. most: numbers that may be kept."""
         self._neurons = len(below) - inputs
-        self._box = below[self._neurons :], above[self._neurons :]
-        self._sides = np.stack([below, above])[:, None, : self._neurons]
+        self._arrays = arrays
+        self._box = arrays.asarray(below[self._neurons :]), arrays.asarray(above[self._neurons :])
+        self._sides = arrays.asarray(np.stack([below, above])[:, None, : self._neurons])
         self._count = 1
         self._most = max(1, most // max(1, 2 * self._neurons))
 
@@ -121,16 +124,18 @@ class Enclosures:
         """Numbers (B,) of new ones (B, T' + inputs)."""
         first, self._count = self._count, self._count + len(below)
         if self._count > self._sides.shape[1]:
-            grown = np.empty((2, 2 * self._count, self._neurons))
+            grown = self._arrays.zeros((2, 2 * self._count, self._neurons))
             grown[:, :first] = self._sides[:, :first]
             self._sides = grown
-        self._sides[0, first : self._count], self._sides[1, first : self._count] = below[:, : self._neurons], above[:, : self._neurons]
+        for side, new in enumerate((below, above)):
+            self._sides[side, first : self._count] = self._arrays.asarray(new[:, : self._neurons])
         return np.arange(first, self._count)
 
-    def of(self, domain: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def of(self, domain: np.ndarray) -> tuple[Array, Array]:
         """(B, T' + inputs) each, for numbers (B,)."""
-        boxes = (np.broadcast_to(box, (len(domain), len(box))) for box in self._box)
-        below, above = (np.concatenate([side[domain], box], axis=1) for side, box in zip(self._sides, boxes))
+        xp, index = self._arrays.xp, self._arrays.indices(domain)
+        boxes = (xp.broadcast_to(box, (len(domain), len(box))) for box in self._box)
+        below, above = (xp.concat([self._sides[side][index], box], axis=1) for side, box in enumerate(boxes))
         return below, above
 
 

@@ -11,27 +11,40 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from verifier.arrays import to_numpy
+from verifier.arrays import Array, Arrays, to_numpy
 from verifier.attack.gradient import minimisers
 from verifier.bounds.ascent import Ascent, Parameters, Schedule, problem_of
+from verifier.bounds.batch import Neurons
 from verifier.bounds.dual import Dual, evaluate
 from verifier.search.branching.lookahead import best_split
 from verifier.search.branching.scores import candidates
 from verifier.search.outcome import Context
-from verifier.search.splits import Splits
+from verifier.search.splits import Splits, clamped
 from verifier.search.tree import Tree
 
 
 @dataclass(frozen=True, eq=False)
 class Bounded:
-    """A chunk after bounding: row bounds with constants (B, R), q and planes of the proposals, enclosures, closed (B,)."""
+    """A chunk after bounding: row bounds with constants (B, R), q and planes of the proposals and the dual variables that they come
+    from, enclosures (B, T' + n) in `exact`, closed (B,)."""
 
     splits: Splits
     bounds: np.ndarray
     dual: Dual
-    low: np.ndarray
-    high: np.ndarray
+    parameters: Parameters
+    low: Array
+    high: Array
     closed: np.ndarray
+
+    def open(self, arrays: Arrays) -> Bounded:
+        """Those that are not closed."""
+        keep = np.flatnonzero(~self.closed)
+        if len(keep) == len(self.closed):
+            return self
+        at = arrays.indices(keep)
+        parameters = self.parameters.map(lambda a: a[at] if a.shape[0] == len(self.closed) else a)
+        low, high, dual = self.low[at], self.high[at], self.dual.select(at)
+        return Bounded(self.splits.select(keep), self.bounds[keep], dual, parameters, low, high, self.closed[keep])
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,9 +69,9 @@ def advance(tree: Tree, splits: Splits, schedule: Schedule, look_ahead: int, con
 
     def work(chunk: Splits) -> Step:
         found = bound(tree, chunk, schedule, context)
-        chosen = _chosen(tree, found, look_ahead, context)
-        lowest = float(found.bounds.max(axis=1).min())
-        return Step(found.closed, chosen, lowest, _corners(tree, found), chosen.disjunct, _unstable_count(tree, found))
+        left = found.open(tree.proposals)
+        chosen, lowest = _chosen(tree, left, look_ahead, context), float(found.bounds.max(axis=1).min())
+        return Step(found.closed, chosen, lowest, _corners(tree, left), chosen.disjunct, _unstable_count(tree, left))
 
     steps = context.workers.map(work, chunks)
     return Step(
@@ -73,21 +86,21 @@ def advance(tree: Tree, splits: Splits, schedule: Schedule, look_ahead: int, con
 
 def bound(tree: Tree, splits: Splits, schedule: Schedule, context: Context) -> Bounded:
     """Improve and evaluate the rows of a batch; what the rigorous evaluation refutes is closed."""
+    fast, total, xp = tree.proposals, tree.neurons.total, tree.exact.xp
     low, high = tree.enclosures(splits)
-    empty: np.ndarray = np.any(low > high, axis=1)
-    high = np.maximum(low, high)
-    total = tree.neurons.total
-    fast = tree.proposals
-    known = tree.neurons.split(fast.asarray(low[:, :total]), fast.asarray(high[:, :total]))
+    empty = to_numpy(xp.any(low > high, axis=1))
+    high = xp.maximum(low, high)
+    near, far = fast.asarray(low), fast.asarray(high)
+    known = tree.neurons.split(near[:, :total], far[:, :total])
     rows = tree.targets.rows(tree.graph, fast, splits.disjunct)
     constant, strict = fast.asarray(tree.targets.constant[splits.disjunct]), tree.targets.strict[splits.disjunct]
     ascent = Ascent(
         tree.graph.to(fast),
         rows,
-        fast.asarray(low[:, total:]),
-        fast.asarray(high[:, total:]),
+        near[:, total:],
+        far[:, total:],
         known,
-        tree.parameters(splits, known, fast),
+        tree.parameters(splits, fast),
         tree.signs(splits, fast),
         schedule,
     )
@@ -107,7 +120,7 @@ def bound(tree: Tree, splits: Splits, schedule: Schedule, context: Context) -> B
         multiplier=_gathered(tree, splits, parameters),
         bound=np.maximum(splits.bound, bounds.max(axis=1)),
     )
-    return Bounded(improved, bounds, dual, low, high, refuted)
+    return Bounded(improved, bounds, dual, parameters, low, high, refuted)
 
 
 def _gathered(tree: Tree, splits: Splits, parameters: Parameters) -> np.ndarray:
@@ -118,70 +131,61 @@ def _gathered(tree: Tree, splits: Splits, parameters: Parameters) -> np.ndarray:
             continue
         mine = (splits.neuron >= s.start) & (splits.neuron < s.stop) & first
         if mine.any():
-            dense = to_numpy(parameters.multipliers[p])
-            index = np.where(mine, splits.neuron - s.start, 0)
-            found = np.where(mine[:, None], np.take_along_axis(dense, np.broadcast_to(index[:, None], found.shape), axis=2), found)
+            index = tree.proposals.indices(np.broadcast_to(np.where(mine, splits.neuron - s.start, 0)[:, None], found.shape))
+            taken = tree.proposals.xp.take_along_axis(parameters.multipliers[p], index, axis=2)
+            found = np.where(mine[:, None], to_numpy(taken), found)
     return found
 
 
 def _chosen(tree: Tree, found: Bounded, most: int, context: Context) -> Splits:
-    """The open subproblems of a chunk, each with the neuron to split next: the best of `most` candidates."""
-    keep = np.flatnonzero(~found.closed)
-    splits = found.splits.select(keep)
-    if not len(keep):
+    """Open subproblems, each with the neuron to split next: the best of `most` candidates."""
+    splits = found.splits
+    if not len(splits):
         return splits
-    dual = found.dual.select(tree.proposals.indices(keep))
-    neuron, point = candidates(tree.graph, tree.neurons, dual, found.bounds[keep], found.low[keep], found.high[keep], most)
-    best = np.zeros(len(keep), np.int64)
+    neurons = Neurons(tree.graph.to(tree.exact))
+    neuron, point = candidates(neurons, tree.exact, found.dual, found.bounds, found.low, found.high, most)
+    at, best = np.arange(len(splits)), np.zeros(len(splits), np.int64)
     if neuron.shape[1] > 1:
-        best = _look_ahead(tree, splits, found.bounds[keep].max(axis=1), neuron, point, context)
-    at = np.arange(len(keep))
+        best = _look_ahead(tree, found, neuron, point, context)
     return replace(splits, choice=neuron[at, best], choice_point=point[at, best])
 
 
-def _look_ahead(tree: Tree, splits: Splits, parent: np.ndarray, neuron: np.ndarray, point: np.ndarray, context: Context) -> np.ndarray:
+def _look_ahead(tree: Tree, found: Bounded, neuron: np.ndarray, point: np.ndarray, context: Context) -> np.ndarray:
     """Index (B,) of the candidate (B, K) whose children have the best bounds."""
-    batch, most = neuron.shape
-    repeated = splits.select(np.repeat(np.arange(batch), most))
-    # A missing candidate repeats the first, whose bounds may come out a rounding apart: it is kept from winning below.
-    missing = neuron < 0
-    neuron, point = np.where(neuron < 0, neuron[:, :1], neuron), np.where(neuron < 0, point[:, :1], point)
-    possible = neuron[:, 0] >= 0
-    children = replace(repeated, choice=np.maximum(neuron, 0).reshape(-1), choice_point=point.reshape(-1)).children()
-    bounds = np.full(len(children), -np.inf)
-    for i in range(0, len(children), 4 * tree.chunk):
-        if context.out_of_time():
-            return np.zeros(batch, np.int64)
-        bounds[i : i + 4 * tree.chunk] = _quick_bounds(tree, children.select(slice(i, i + 4 * tree.chunk)))
-    children_bounds = bounds.reshape(2, batch, most).transpose(1, 2, 0)
-    return np.where(possible, best_split(parent, np.where(missing[:, :, None], -np.inf, children_bounds)), 0)
+    parent, place = np.nonzero(neuron >= 0)
+    values = np.full((*neuron.shape, 2), -np.inf)
+    for side, sign in enumerate((1, -1)):
+        for i in range(0, len(parent), 4 * tree.chunk):
+            if context.out_of_time():
+                return np.zeros(len(neuron), np.int64)
+            some = parent[i : i + 4 * tree.chunk], place[i : i + 4 * tree.chunk]
+            values[(*some, side)] = _quick_bounds(tree, found, some[0], neuron[some], sign, point[some])
+    return best_split(found.bounds.max(axis=1), values)
 
 
-def _quick_bounds(tree: Tree, splits: Splits) -> np.ndarray:
-    """Best row bound (B,) with the slopes as they are: a proposal, not rigorous."""
-    fast, total = tree.proposals, tree.neurons.total
-    low, high = tree.enclosures(splits)
-    high = np.maximum(low, high)
-    known = tree.neurons.split(fast.asarray(low[:, :total]), fast.asarray(high[:, :total]))
-    problem = problem_of(
-        tree.graph.to(fast), fast.asarray(low[:, total:]), fast.asarray(high[:, total:]), known, tree.parameters(splits, known, fast)
-    )
-    dual = evaluate(tree.graph.to(fast), tree.targets.rows(tree.graph, fast, splits.disjunct), problem, None)
-    return (to_numpy(dual.lower) + tree.targets.constant[splits.disjunct]).max(axis=1)
+def _quick_bounds(tree: Tree, found: Bounded, parent: np.ndarray, neuron: np.ndarray, side: int, point: np.ndarray) -> np.ndarray:
+    """Best row bound (C,) of children with the dual variables of their parents (C,): a proposal, not rigorous."""
+    fast, total, at = tree.proposals, tree.neurons.total, tree.proposals.indices(parent)
+    sides = clamped(found.low[at], found.high[at], neuron[:, None], np.full((len(parent), 1), side), point[:, None])
+    low = fast.asarray(sides[0])
+    high = fast.xp.maximum(low, fast.asarray(sides[1]))
+    known = tree.neurons.split(low[:, :total], high[:, :total])
+    parameters = found.parameters.map(lambda a: a[at] if a.shape[0] == len(found.bounds) else a)
+    problem = problem_of(tree.graph.to(fast), low[:, total:], high[:, total:], known, parameters)
+    disjunct = found.splits.disjunct[parent]
+    dual = evaluate(tree.graph.to(fast), tree.targets.rows(tree.graph, fast, disjunct), problem, None)
+    return (to_numpy(dual.lower) + tree.targets.constant[disjunct]).max(axis=1)
 
 
 def _corners(tree: Tree, found: Bounded) -> np.ndarray:
-    """(k, n): the minimiser of the best row's plane of every open subproblem."""
-    keep = np.flatnonzero(~found.closed)
-    best = found.bounds[keep].argmax(axis=1)
-    plane = to_numpy(found.dual.coefficients)[keep, best]
-    total = tree.neurons.total
-    return minimisers(tree.graph, plane, found.low[keep, total:], found.high[keep, total:])
+    """(B, n): the minimiser of the best row's plane of every subproblem."""
+    at, best, total = np.arange(len(found.bounds)), found.bounds.argmax(axis=1), tree.neurons.total
+    plane = to_numpy(found.dual.coefficients[tree.proposals.indices(at), tree.proposals.indices(best)])
+    return minimisers(tree.graph, plane, to_numpy(found.low[:, total:]), to_numpy(found.high[:, total:]))
 
 
 def _unstable_count(tree: Tree, found: Bounded) -> float:
-    keep = ~found.closed
-    if not keep.any():
-        return 0.0
+    """Of a subproblem, on average."""
     total = tree.neurons.total
-    return float(np.mean(np.sum((found.low[keep, :total] < 0) & (found.high[keep, :total] > 0), axis=1)))
+    crossing = (found.low[:, :total] < 0) & (found.high[:, :total] > 0)
+    return int(crossing.sum()) / max(1, len(found.splits))

@@ -14,10 +14,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from verifier.arrays import Array, Arrays, to_numpy
+from verifier.arrays import Array, Arrays, spread, to_numpy
 from verifier.bounds.ascent import Parameters, initial_parameters, problem_of
 from verifier.bounds.batch import Neurons
-from verifier.bounds.dual import Interval, evaluate
+from verifier.bounds.dual import evaluate
 from verifier.bounds.intermediate import RootBounds
 from verifier.bounds.reduction import Reduction
 from verifier.bounds.targets import Targets
@@ -28,7 +28,9 @@ from verifier.search.splits import Enclosures, Splits
 
 _CHUNK_NUMBERS = 3_000_000
 """Numbers that one array of all nodes' coefficients may hold in a chunk of subproblems: near a core's cache for small
-networks, and a bound on the time between two looks at the clock for large ones."""
+networks, and a bound on the time between two looks at the clock for large ones; of subproblems there are at most `_LARGEST_CHUNK`.
+Both are for one core."""
+_LARGEST_CHUNK = 128
 
 _LARGEST_STORED = 65504.0
 """Of a float16, as which slopes are kept; what is clipped is clipped to the useful ones anyway."""
@@ -90,7 +92,7 @@ class Tree:
             low, high = below[s], above[s]
             loose[n] = np.flatnonzero(~_nonlinear(reduction.graph, n).linear(low, high))
         full = Network(full_neurons, kept, full_below, full_above, _root_lines(full_neurons, full_below, full_above))
-        domains = Enclosures(below, above, len(lower))
+        domains = Enclosures(below, above, len(lower), exact)
         return Tree(full, reduction, neurons, exact, proposals, root, targets, below, above, domains, loose, lines)
 
     @property
@@ -106,8 +108,8 @@ class Tree:
     @property
     def chunk(self) -> int:
         """Subproblems of one chunk."""
-        numbers = sum(node.size for node in self.graph.nodes) * self.targets.constant.shape[1]
-        return int(np.clip(_CHUNK_NUMBERS // numbers, 1, 128))
+        numbers, width = sum(node.size for node in self.graph.nodes) * self.targets.constant.shape[1], self.proposals.width
+        return int(np.clip(_CHUNK_NUMBERS * width // numbers, 1, _LARGEST_CHUNK * width))
 
     def start(self, which: np.ndarray, bound: np.ndarray, parameters: Parameters) -> Splits:
         """One subproblem without splits for each disjunct of `which`, from slopes (B, R, size) found at the root."""
@@ -144,103 +146,101 @@ class Tree:
 
     def packed(self, parameters: Parameters) -> dict[int, np.ndarray]:
         """Slopes (B, R, size), and multipliers where the tree is tight -> the stored ones."""
-        found = {}
+        xp, found = self.proposals.xp, {}
         for n, index in self.loose.items():
             lines, convex = parameters.slopes[n], _nonlinear(self.graph, n).convex
-            at = None if len(index) == lines.lower.shape[-1] else index
             parts = [lines.lower] if convex else [lines.lower, lines.upper]
             if n in self._bearing:
-                parts.append(parameters.multipliers.get(self.graph.nodes[n].inputs[0], self.proposals.xp.zeros_like(lines.lower)))
-            picked = [to_numpy(part if at is None else part[..., at]) for part in parts]
-            found[n] = np.clip(np.stack(picked, axis=-1), -_LARGEST_STORED, _LARGEST_STORED).astype(np.float16)
+                parts.append(parameters.multipliers.get(self.graph.nodes[n].inputs[0], xp.zeros_like(lines.lower)))
+            if len(index) < lines.lower.shape[-1]:
+                at = self.proposals.indices(index)
+                parts = [part[..., at] for part in parts]
+            stored = xp.clip(xp.stack(parts, axis=-1), -_LARGEST_STORED, _LARGEST_STORED)
+            found[n] = to_numpy(xp.astype(stored, xp.float16))
         return found
 
-    def enclosures(self, splits: Splits) -> tuple[np.ndarray, np.ndarray]:
-        """Flat enclosures (B, T' + n), clamped by the splits; where they cross, the subproblem is empty."""
+    def enclosures(self, splits: Splits) -> tuple[Array, Array]:
+        """Flat enclosures (B, T' + n) in `exact`, clamped by the splits; where they cross, the subproblem is empty."""
         return splits.clamp(*self.domains.of(splits.domain))
 
-    def on_network(self, splits: Splits) -> tuple[np.ndarray, np.ndarray]:
+    def on_network(self, splits: Splits) -> tuple[Array, Array]:
         """The same over the network itself, (B, T + n)."""
-        low, high = (np.repeat(side[None], len(splits), axis=0) for side in (self.network.below, self.network.above))
-        low[:, self.network.kept], high[:, self.network.kept] = self.enclosures(splits)
-        return low, high
+        exact, count = self.exact, len(splits)
+        kept, sides = exact.indices(self.network.kept), []
+        for whole, reduced in zip((self.network.below, self.network.above), self.enclosures(splits)):
+            side = exact.xp.asarray(exact.xp.broadcast_to(exact.asarray(whole), (count, len(whole))), copy=True)
+            side[:, kept] = reduced
+            sides.append(side)
+        return sides[0], sides[1]
 
     def narrower(self, splits: Splits) -> RootBounds:
         """The enclosures of one subproblem as those of a root: of a tree for its disjunct alone."""
-        low, high = (self.exact.asarray(side[:, : self.network.neurons.total]) for side in self.on_network(splits))
+        low, high = (side[:, : self.network.neurons.total] for side in self.on_network(splits))
         return RootBounds(self.network.neurons.split(low, high), self.root.weights, constrained=True)
 
-    def parameters(self, splits: Splits, bounds: Mapping[int, Interval], arrays: Arrays) -> Parameters:
+    def parameters(self, splits: Splits, arrays: Arrays) -> Parameters:
         """Slopes and multipliers of the parent, (B, R, size), in `arrays`."""
-        batch, rows = len(splits), self.targets.constant.shape[1]
+        batch, rows, xp = len(splits), self.targets.constant.shape[1], arrays.xp
         slopes = {}
         for n, index in self.loose.items():
-            interval = bounds[self.graph.nodes[n].inputs[0]]
-            size = interval.lower.shape[-1]
+            convex, stored, at = _nonlinear(self.graph, n).convex, arrays.asarray(splits.slopes[n]), arrays.indices(index)
             both = []
             for side, default in enumerate(self.lines[n]):
-                if side == 1 and _nonlinear(self.graph, n).convex:
-                    # The chord of the clamped interval is the best upper line.
-                    chord = _nonlinear(self.graph, n).initial(interval.lower[:, None], interval.upper[:, None]).upper
-                    both.append(arrays.xp.broadcast_to(chord, (batch, rows, size)))
-                    continue
-                full = np.repeat(np.repeat(default, batch, axis=0), rows, axis=1)
-                full[:, :, index] = splits.slopes[n][..., side]
-                both.append(arrays.asarray(full))
+                full = xp.broadcast_to(arrays.asarray(default), (batch, rows, default.shape[-1]))
+                if side == 0 or not convex:  # the upper line of a convex function is never chosen
+                    full = xp.asarray(full, copy=True)
+                    full[..., at] = stored[..., side]
+                both.append(full)
             slopes[n] = Lines(*both)
         return Parameters(slopes, self._multipliers(splits, arrays))
 
     def _multipliers(self, splits: Splits, arrays: Arrays) -> dict[int, Array]:
-        batch, rows = len(splits), self.targets.constant.shape[1]
-        dense = np.zeros((batch, rows, self.neurons.total + self.graph.input_size), np.float32)
+        size = self.neurons.total + self.graph.input_size
         if self.tight:
+            dense = arrays.zeros((len(splits), self.targets.constant.shape[1], size))
             for n, index in self._bearing.items():  # several functions of one value store the same
-                dense[:, :, index] = splits.slopes[n][..., -1]
-            return {p: arrays.asarray(dense[:, :, s]) for p, s in self.neurons.slices.items()}
-        at = np.arange(batch)[:, None, None], np.arange(rows)[None, :, None], splits.neuron[:, None, :]
-        np.add.at(dense, at, splits.multiplier * (splits.side != 0)[:, None, :])
-        return {p: arrays.asarray(dense[:, :, s]) for p, s in self.neurons.slices.items() if splits.side.size}
+                dense[:, :, arrays.indices(index)] = arrays.asarray(splits.slopes[n][..., -1])
+        elif splits.side.size:
+            dense = spread(arrays, size, splits.neuron, splits.multiplier * (splits.side != 0)[:, None, :])
+        else:
+            return {}
+        return {p: dense[:, :, s] for p, s in self.neurons.slices.items()}
 
     def signs(self, splits: Splits, arrays: Arrays) -> dict[int, Array]:
         """Which multipliers may move (see Ascent): those of all loose neurons where the tree is tight, else those of split ones."""
         if not self.tight:
             return self.split_signs(splits, arrays)
-        every = np.zeros((len(splits), 1, self.neurons.total))
+        every = np.zeros((1, 1, self.neurons.total))
         for index in self._bearing.values():
             every[:, :, index] = 2.0
         return {p: arrays.asarray(every[:, :, s]) for p, s in self.neurons.slices.items()}
 
     def split_signs(self, splits: Splits, arrays: Arrays) -> dict[int, Array]:
         """The same for the multipliers of split neurons alone, for the pre-activations with a split in the batch."""
-        total = self.neurons.total
-        up, down = (
-            np.zeros((len(splits), total + self.graph.input_size), bool),
-            np.zeros((len(splits), total + self.graph.input_size), bool),
-        )
-        at = np.broadcast_to(np.arange(len(splits))[:, None], splits.neuron.shape)
-        for flags, side in ((up, 1), (down, -1)):
-            flags[at[splits.side == side], splits.neuron[splits.side == side]] = True
-        sign = np.where(up & down, 2, np.where(up, -1, np.where(down, 1, 0)))
-        return {p: arrays.asarray(sign[:, None, s]) for p, s in self.neurons.slices.items() if sign[:, s].any()}
+        size, xp = self.neurons.total + self.graph.input_size, arrays.xp
+        up, down = (spread(arrays, size, splits.neuron, (splits.side == side)[:, None].astype(float)) > 0 for side in (1, -1))
+        none = arrays.zeros(up.shape)
+        sign = xp.where(up & down, none + 2.0, xp.where(up, none - 1.0, xp.where(down, none + 1.0, none)))
+        split = splits.neuron[splits.side != 0]
+        return {p: sign[:, :, s] for p, s in self.neurons.slices.items() if ((split >= s.start) & (split < s.stop)).any()}
 
     def exact_rows(self, splits: Splits, parameters: Parameters, pick: np.ndarray) -> ExactRows:
         """Rigorous bounds of subproblems from the dual variables of the batch's rows `pick` in the reduced graph."""
         exact, neurons = self.exact, self.network.neurons
         graph, total = neurons.graph.to(exact), neurons.total
         low, high = self.on_network(splits)
-        high = np.maximum(low, high)
-        known = neurons.split(exact.asarray(low[:, :total]), exact.asarray(high[:, :total]))
+        high = exact.xp.maximum(low, high)
+        known = neurons.split(low[:, :total], high[:, :total])
         index = self.proposals.indices(np.flatnonzero(pick))
-        chosen = self.parameters_on_network(parameters.map(lambda a: a if a.shape[0] == 1 else a[index]), known)
+        chosen = self.parameters_on_network(parameters.map(lambda a: a if a.shape[0] == 1 else a[index]))
         lower, upper = low[:, total:], high[:, total:]
-        problem = problem_of(graph, exact.asarray(lower), exact.asarray(upper), known, chosen)
+        problem = problem_of(graph, lower, upper, known, chosen)
         dual = evaluate(graph, self.targets.rows(graph, exact, splits.disjunct), problem, self.root.weights.to(exact))
         bounds, offsets = (self.targets.add_constant(to_numpy(a), splits.disjunct) for a in (dual.lower, dual.offset))
-        return ExactRows(bounds, to_numpy(dual.coefficients), offsets, lower, upper)
+        return ExactRows(bounds, to_numpy(dual.coefficients), offsets, to_numpy(lower), to_numpy(upper))
 
-    def parameters_on_network(self, parameters: Parameters, known: Mapping[int, Interval]) -> Parameters:
-        """Dual variables (B, S, size) of the reduced graph on the network's nodes, whose enclosures are `known`; stable neurons
-        have the lines of the root."""
+    def parameters_on_network(self, parameters: Parameters) -> Parameters:
+        """Dual variables (B, S, size) of the reduced graph on the network's nodes; stable neurons have the lines of the root."""
         exact, nodes = self.exact, self.network.neurons.graph.nodes
 
         def placed(values: Array, index: np.ndarray, default: Array) -> Array:
@@ -251,11 +251,9 @@ class Tree:
         slopes, multipliers = {}, {}
         for m, (n, index) in self.reduction.nodes.items():
             operator, found, p = _nonlinear(self.network.neurons.graph, n), parameters.slopes[m], nodes[n].inputs[0]
-            low, high = known[p].lower[:, None], known[p].upper[:, None]
             lower, upper = self.network.lines[n]
             slopes[n] = Lines(
-                placed(found.lower, index, lower),
-                operator.initial(low, high).upper if operator.convex else placed(found.upper, index, upper),
+                placed(found.lower, index, lower), exact.asarray(upper) if operator.convex else placed(found.upper, index, upper)
             )
             reduced = self.graph.nodes[m].inputs[0]
             if reduced in parameters.multipliers:
