@@ -99,9 +99,11 @@ def namespace(x: Array) -> Any:
     importing the one for numpy takes a fifth of the start."""
     if isinstance(x, np.ndarray):
         return np
-    import array_api_compat
+    if not is_torch(x):
+        raise TypeError(f"{type(x).__name__} is no array")
+    import array_api_compat.torch as xp  # not by `array_namespace`, which takes longer than a small operation
 
-    return array_api_compat.array_namespace(x)
+    return xp
 
 
 def raised(x: Array, index: np.ndarray, values: np.ndarray) -> Array:

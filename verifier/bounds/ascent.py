@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from verifier.arrays import Array, namespace
+from verifier.arrays import Array, is_torch, namespace
 from verifier.bounds.dual import Dual, Interval, Problem, Relaxation, evaluate, relax, relaxed_point
 from verifier.graph.ir import Graph
 from verifier.operators.base import Lines, Nonlinear, Side
@@ -166,13 +166,7 @@ class Ascent:
                 current.multipliers,
             )
             dual = evaluate(self.graph, self.rows, problem, None, keep=True)
-            better = dual.lower == dual.lower if best is None else dual.lower > best.lower
-            if best is None or bool(xp.all(better)):
-                best, best_parameters = dual, current
-            elif bool(xp.any(better)):
-                lower, coefficients, offset = (_with_rows(old, new, better) for old, new in zip(best[:3], dual[:3]))
-                best = Dual(lower, coefficients, offset, {})
-                best_parameters = best_parameters.replaced(current, better)
+            best, best_parameters = (dual, current) if best is None else _better(best, best_parameters, dual, current)
             if i == self.schedule.iterations or bool(xp.all(closed(best.lower))) or deadline():
                 return best._replace(q=dual.q), best_parameters
             scales = scales or {p: self.scales[p] if p in self.scales else self._scale(dual, p) for p in multipliers}
@@ -267,10 +261,24 @@ class Ascent:
         return xp.mean(xp.abs(dual.q[user]), axis=-1, keepdims=True)
 
 
+def _better(best: Dual, best_parameters: Parameters, dual: Dual, parameters: Parameters) -> tuple[Dual, Parameters]:
+    """The better one of each row."""
+    better = dual.lower > best.lower
+    if not is_torch(better):  # what a GPU has computed is not waited for
+        if better.all():
+            return dual, parameters
+        if not better.any():
+            return best, best_parameters
+    lower, coefficients, offset = (_with_rows(old, new, better) for old, new in zip(best[:3], dual[:3]))
+    return Dual(lower, coefficients, offset, {}), best_parameters.replaced(parameters, better)
+
+
 def _with_rows(old: Array, new: Array, better: Array) -> Array:
-    """A copy of old (B, S, ...) with the rows `better` (B, S) of new: far cheaper than a masked choice."""
+    """old (B, S, ...) with the rows `better` (B, S) of new; in numpy a copy is far cheaper than a masked choice."""
     if old is new:
         return old
+    if is_torch(better):
+        return namespace(old).where(better if old.ndim == better.ndim else better[..., None], new, old)
     joined = namespace(old).asarray(old, copy=True)
     joined[better] = new[better]
     return joined
