@@ -18,7 +18,7 @@ import numpy as np
 from verifier.arrays import Arrays, cuda_devices, numpy_arrays, to_numpy, torch_arrays
 from verifier.bounds import interval
 from verifier.bounds.ascent import Ascent, Schedule, initial_parameters, problem_of
-from verifier.bounds.batch import BoxBounds, Neurons, bound_boxes, make_heads, neuron_planes
+from verifier.bounds.batch import BoxBounds, Neurons, bound_boxes, make_heads, neuron_planes, optimised_rows
 from verifier.bounds.dual import Dual, Interval, Problem, Relaxation, evaluate, relax
 from verifier.bounds.intermediate import RootBounds, root_bounds
 from verifier.bounds.reduction import Reduction
@@ -590,6 +590,16 @@ def box_bounds(
     heads, rows = make_heads(neurons, arrays, weights), targets.rows(graph, arrays, which)
     limits = None if most is None else dict.fromkeys(graph.preactivations, most)
     return bound_boxes(neurons, heads, arrays, weights, rows, lower, upper, below, above, limits)
+
+
+def optimised_box_bounds(
+    graph: Graph, arrays: Arrays, bounds: RootBounds, targets: Targets, lower: np.ndarray, upper: np.ndarray, found: BoxBounds
+) -> Dual:
+    """Rows of boxes (B, n) with the enclosures of `found`, their slopes improved by a few steps in float32 (where `arrays` is numpy)."""
+    weights, rows = bounds.weights.to(arrays), targets.rows(graph, arrays, np.zeros(len(lower), int))
+    proposals = SINGLE if arrays is EXACT else arrays
+    below, above = found.below, np.maximum(found.below, found.above)
+    return optimised_rows(Neurons(graph), arrays, proposals, weights, rows, lower, upper, below, above, Schedule(3, slope_step=0.4))
 
 
 def planes_of_neurons(

@@ -59,7 +59,9 @@ BASE, PRODUCT, SQUARE, CURVED, PERIODIC, STEPS, POWER, EXPONENTIAL = (
     f"verifier/operators/{n}.py" for n in ("base", "product", "square", "curved", "periodic", "steps", "power", "exponential")
 )
 FORWARD = "verifier/bounds/forward.py"
-NEURONS, INPUTS, SPLITS, CLIP = (f"verifier/search/{n}.py" for n in ("neuron_split", "input_split", "splits", "clipping"))
+NEURONS, INPUTS, HALVING, SPLITS, CLIP = (
+    f"verifier/search/{n}.py" for n in ("neuron_split", "input_split", "halving", "splits", "clipping")
+)
 SUBPROBLEMS, TREE, CONSTRAINED, REFINEMENT = (
     f"verifier/search/{n}.py" for n in ("subproblems", "tree", "constrained_rows", "refinement")
 )
@@ -125,8 +127,8 @@ FAULTS = (
     Fault(
         "open boxes forgotten",
         INPUTS,
-        "open_bound=float(np.minimum(worst, stuck_bound))",
-        "open_bound=stuck_bound",
+        "open_bound=float(np.minimum(worst, self.stuck_bound))",
+        "open_bound=self.stuck_bound",
         tests=("tests/questions/test_ranges.py",),
     ),
     Fault(
@@ -442,23 +444,23 @@ FAULTS = (
     ),
     Fault(
         "a gap between the halves",
-        INPUTS,
+        HALVING,
         'first["upper"][by_input, dimension] = second["lower"][by_input, dimension] = middle',
         'first["upper"][by_input, dimension], second["lower"][by_input, dimension] = middle, middle + 0.05 * (boxes.upper[by_input, dimension] - middle)',  # noqa: E501
     ),
     Fault(
         "a gap between the phases",
-        INPUTS,
+        HALVING,
         'first["below"][by_neuron, neuron] = second["above"][by_neuron, neuron] = point',
         'first["below"][by_neuron, neuron] = point; second["above"][by_neuron, neuron] = point - 0.1 * (point - some.below[np.arange(len(some)), neuron])',  # noqa: E501
     ),
     Fault(
         "cuts of the other phase",
-        INPUTS,
+        HALVING,
         'second["cuts"][by_neuron, 0] = np.concatenate([a[:, 0]',
         'second["cuts"][by_neuron, 0] = np.concatenate([a[:, 1]',
     ),
-    Fault("cut without its point", INPUTS, "np.nextafter(c[:, 0] - point, -np.inf)", "np.nextafter(c[:, 0] + 0.5, -np.inf)"),
+    Fault("cut without its point", HALVING, "np.nextafter(c[:, 0] - point, -np.inf)", "np.nextafter(c[:, 0] + 0.5, -np.inf)"),
     Fault(
         "plane of a neuron without constant",
         BATCH,
@@ -480,8 +482,8 @@ FAULTS = (
         "np.where(np.isneginf(children).all(axis=2), -2.0, np.where(np.isfinite(score), score, -1.0))",
         "np.where(np.isfinite(score), score, -1.0)",
     ),
-    Fault("only one half", INPUTS, "return batch.select(np.concatenate([chosen, chosen + len(owner)]))", "return batch.select(chosen)"),
-    Fault("stuck boxes are proved", INPUTS, "stuck += int(np.sum(~divisible))", "pass"),
+    Fault("only one half", HALVING, "return batch.select(np.concatenate([chosen, chosen + len(owner)]))", "return batch.select(chosen)"),
+    Fault("stuck boxes are proved", INPUTS, "self.stuck += step.stuck[1]", "pass"),
     Fault(
         "closed by the proposal",
         SUBPROBLEMS,
@@ -560,6 +562,15 @@ FAULTS = (
     ),
     Fault("constant rounded up", TARGETS, "return lower + d - 4 * U * (np.abs(lower) + np.abs(d))", "return lower + d"),
     Fault("popped boxes forgotten", INPUTS, "                frontier.push(popped)", "                pass"),
+    Fault("shares forgotten when time is over", INPUTS, "                    frontier.push(share)", "                    pass"),
+    Fault("open boxes of a core forgotten", INPUTS, "return Explored(steps, list(frontier),", "return Explored(steps, list(frontier)[:1],"),
+    Fault("open boxes of one core alone", INPUTS, "            for part in found:\n", "            for part in found[:1]:\n"),
+    Fault(
+        "offsets of other planes",
+        HALVING,
+        "np.where(better, bounds, batch.bounds), np.where(better, offsets, batch.offsets)",
+        "np.where(better, bounds, batch.bounds), offsets",
+    ),
     # forward affine forms
     Fault("form of a narrower input", FORWARD, "radius * (1.0 + 2.0**-50) + _FLOOR, radius)", "radius * 0.999, radius)"),
     Fault("form of a rounded input", FORWARD, "radius * (1.0 + 2.0**-50) + _FLOOR, radius)", "radius, radius)"),

@@ -138,6 +138,11 @@ def check_boxes(case: Case, arrays: Arrays, bounds: RootBounds) -> None:
         case.check_rows(result.lower[index], f"box {b}", inside(case, low, high))
         case.check_planes(result.coefficients[index], result.offset[index], f"box {b}", inside(case, low, high))
     assert (found.below[-1:] >= graphs.flat_enclosures(graph, bounds)[0]).all()
+    again = graphs.optimised_box_bounds(graph, arrays, bounds, targets, lower, upper, found)
+    for b in range(4):
+        here, of_box = inside(case, lower[b], upper[b]), f"optimised box {b}"
+        case.check_rows(to_numpy(again.lower[b]), of_box, here)
+        case.check_planes(to_numpy(again.coefficients[b]), to_numpy(again.offset[b]), of_box, here)
 
 
 def check_split_boxes(case: Case, arrays: Arrays, bounds: RootBounds) -> None:

@@ -31,19 +31,24 @@ class Arrays:
     def asarray(self, values: Array) -> Array:
         if self.device is None:
             return np.asarray(to_numpy(values), dtype=self.dtype)
-        if isinstance(values, np.ndarray) and not values.flags.writeable:
-            values = values.copy()
+        values = _writeable(values)
         return self.xp.asarray(values, dtype=self.dtype, device=self.device)
 
     def indices(self, values: Array) -> Array:
         if self.device is None:
             return np.asarray(to_numpy(values), dtype=np.int64)
+        values = _writeable(values)
         return self.xp.asarray(values, dtype=self.xp.int64, device=self.device)
 
     def zeros(self, shape: tuple[int, ...]) -> Array:
         if self.device is None:
             return np.zeros(shape, dtype=self.dtype)
         return self.xp.zeros(shape, dtype=self.dtype, device=self.device)
+
+
+def _writeable(values: Array) -> Array:
+    """torch takes over no array that may not be changed."""
+    return values.copy() if isinstance(values, np.ndarray) and not values.flags.writeable else values
 
 
 def numpy_arrays(single: bool = False, budget: int = 256 << 20) -> Arrays:

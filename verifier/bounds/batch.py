@@ -11,7 +11,8 @@ import numpy as np
 
 from verifier.arrays import Array, Arrays, to_numpy
 from verifier.bounds import interval
-from verifier.bounds.dual import Interval, Problem, Relaxation, evaluate, relax
+from verifier.bounds.ascent import Ascent, Schedule, initial_parameters, problem_of
+from verifier.bounds.dual import Dual, Interval, Problem, Relaxation, evaluate, relax
 from verifier.bounds.forward import Forms
 from verifier.bounds.intermediate import unstable
 from verifier.bounds.rigorous import ErrorWeights
@@ -192,6 +193,30 @@ def bound_boxes(
         to_numpy(infeasible),
         {n: to_numpy(q) for n, q in dual.q.items()},
     )
+
+
+def optimised_rows(
+    neurons: Neurons,
+    arrays: Arrays,
+    proposals: Arrays,
+    weights: ErrorWeights,
+    rows: Mapping[int, Array],
+    lower: np.ndarray,
+    upper: np.ndarray,
+    below: np.ndarray,
+    above: np.ndarray,
+    schedule: Schedule,
+) -> Dual:
+    """Bounds of rows (node -> (B, R, *shape), in `arrays`) over boxes (B, n) whose enclosures are known, with slopes that were improved
+    in `proposals`. `arrays` must be float64: the results are accepted as they are."""
+    graph, fast = neurons.graph.to(arrays), neurons.graph.to(proposals)
+    known, near = neurons.split(arrays.asarray(below), arrays.asarray(above)), neurons.split(*map(proposals.asarray, (below, above)))
+    start = initial_parameters(fast, graph.output, near)
+    aims = {n: proposals.asarray(row) for n, row in rows.items()}
+    ascent = Ascent(fast, aims, proposals.asarray(lower), proposals.asarray(upper), near, start, {}, schedule)
+    _, parameters = ascent.run(lambda lower: lower > proposals.xp.inf, lambda: False)
+    problem = problem_of(graph, arrays.asarray(lower), arrays.asarray(upper), known, parameters.map(arrays.asarray))
+    return evaluate(graph, rows, problem, weights, keep=True)
 
 
 def _tighten(

@@ -1,276 +1,160 @@
 """Branch and bound on the input box, for networks with few inputs that vary.
 
-A box waits with the inputs in which it may be halved and, where few neurons are left unstable, with a neuron that may be
-split. When its turn comes, the halves of every candidate are bounded (all layers re-bounded) and the best candidate is
-taken; its halves are known by then: refuted ones leave, counterexamples are tried, the rest is clipped with the planes of
-its rows and of its split neurons and waits in turn.
+Every core explores a part of the open boxes on its own for a while, as what is exchanged after every step would take longer
+than the step; what is left open is shared out anew.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
 
 from verifier.arrays import Arrays
-from verifier.attack.gradient import descend, minimisers
+from verifier.attack.gradient import descend
 from verifier.attack.witness import Witness
-from verifier.bounds.batch import BoxBounds, Head, Neurons, bound_boxes, make_heads, neuron_planes
-from verifier.bounds.forward import forms_memory, rows_beside_forms
-from verifier.bounds.rigorous import ErrorWeights
-from verifier.bounds.targets import Targets
-from verifier.graph.ir import Graph
-from verifier.parallel import Late
+from verifier.parallel import Late, Workers
 from verifier.search.attack_rounds import AttackRounds
 from verifier.search.boxes import Boxes
-from verifier.search.branching.lookahead import best_split
-from verifier.search.branching.scores import neuron_scores, split_points
-from verifier.search.clipping import clip
-from verifier.search.conjunction import refuted_together
 from verifier.search.frontier import Frontier, WorstFirst
-from verifier.search.outcome import Context, Outcome, Progress
+from verifier.search.halving import Halving, Points, Step
+from verifier.search.outcome import Outcome, Progress
 from verifier.search.query import Query
 
-_CHUNK = 48
-"""Boxes bounded together: their rows should stay in a core's cache."""
-_FEW = 6
-"""Unstable neurons of a box from which on they are split instead of its inputs: all their phases are few linear pieces."""
-_MOST_CUTS = 8
-"""Planes of split neurons that a box keeps; forgetting one is sound."""
 _NUMBERS = 50_000_000
 """Numbers that boxes may hold which wait with the worst first."""
 _POLISHED = 8
-"""Points of a batch from which a few steps of gradient descent are tried."""
+"""Points from which a few steps of gradient descent are tried."""
+_FIRST, _STEPS = 128, 4
+"""Boxes that are bounded before what is open is shared out: at first, and in steps later."""
+_SHARED = 4
+"""Steps' worth of boxes that a core is given, if there are as many: a part that is soon done leaves its core without work."""
 
 
-class Batch(NamedTuple):
-    """Bounded boxes: row bounds with constants (B, R), planes a (B, R, n), c (B, R); refuted (B,); neuron (B,): the one to
-    split, -1 where inputs are."""
+class Explored(NamedTuple):
+    """What a core has done: its steps, without their open boxes, those, and points after a few steps of descent."""
 
-    boxes: Boxes
-    bounds: np.ndarray
-    planes: np.ndarray
-    offsets: np.ndarray
-    refuted: np.ndarray
-    neuron: np.ndarray
-
-    def all_planes(self) -> tuple[np.ndarray, np.ndarray]:
-        """Planes of the rows and the cuts: a (B, R + P, n), c (B, R + P)."""
-        cuts = self.boxes.cuts
-        return np.concatenate([self.planes, cuts[:, :, :-1]], axis=1), np.concatenate([self.offsets, cuts[:, :, -1]], axis=1)
-
-    def select(self, index: np.ndarray) -> Batch:
-        return Batch(self.boxes.select(index), *(a[index] for a in self[1:]))
+    steps: Sequence[Step]
+    open: Sequence[Boxes]
+    points: Points
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Search:
-    """What all boxes share. `arrays` is float64: bounds are accepted as they are; `fast` serves the attack. lower, upper (K, n):
-    whole boxes of the disjuncts. look_ahead: candidates a box. most: as of `bound_boxes`. chunk: boxes bounded together."""
+    """Closes every box of `roots` or finds a counterexample. `fast` serves the attack. batch: boxes bounded in one step.
+    worst_first: open boxes improve the bound of the outcome all the time."""
 
-    graph: Graph
-    neurons: Neurons
-    heads: Mapping[int, Head]
-    arrays: Arrays
+    query: Query
+    halving: Halving
     fast: Arrays
-    weights: ErrorWeights
-    targets: Targets
-    lower: np.ndarray
-    upper: np.ndarray
-    context: Context
-    look_ahead: int
-    most: Mapping[int, int] | None
-    chunk: int
+    batch: int
+    attack: AttackRounds
+    worst_first: bool
+    progress: Progress = field(init=False)
+    stuck: int = 0
+    stuck_bound: float = np.inf
 
-    @staticmethod
-    def of(
-        query: Query, arrays: Arrays, fast: Arrays, weights: ErrorWeights, context: Context, look_ahead: int, forms: bool = False
-    ) -> Search:
-        """forms: the neurons of a box are bounded by forward affine forms, and by rows of their own as far as those are cheap."""
-        graph, neurons, moved = query.graph, Neurons(query.graph), weights.to(arrays)
-        heads, most, chunk = make_heads(neurons, arrays, moved), None, _CHUNK * arrays.width
-        if forms:
-            varying = int((query.upper > query.lower).any(axis=0).sum())
-            most, fits = rows_beside_forms(graph, varying), max(1, arrays.budget // forms_memory(graph, varying))
-            chunk = min(_CHUNK * arrays.width, fits)
-        return Search(
-            graph, neurons, heads, arrays, fast, moved, query.targets, query.lower, query.upper, context, look_ahead, most, chunk
-        )
-
-    def run(self, roots: Boxes, batch_size: int, attack: AttackRounds, worst_first: bool = False) -> Outcome:
-        """Close every box of `roots` or find a counterexample. worst_first: open boxes improve the bound of the outcome all the time."""
-        progress = Progress(self.context, float(len(roots)))
-        batch, stuck, stuck_bound = self.bound(roots), 0, np.inf
-        frontier: Frontier[Boxes] | WorstFirst[Boxes] | None = None
+    def run(self, roots: Boxes) -> Outcome:
+        context = self.halving.context
+        self.progress = progress = Progress(context, float(len(roots)))
+        first = self.halving.settled(self.halving.bound(roots))
+        frontier = self._frontier(first.open)
+        found = [Explored([first._replace(open=first.open.select(slice(0, 0)))], [], self._polished([first.points]))]
         while True:
-            progress.iteration += 1
-            progress.nodes += len(batch.boxes)
-            progress.depth = max(progress.depth, int(batch.boxes.depth.max()))
-            progress.closed(batch.boxes.depth[batch.refuted])
-            batch = batch.select(~batch.refuted)
-            witness = self._attack(batch, progress) or attack.run_if_due()
+            for part in found:
+                for block in part.open:
+                    frontier.push(block)
+            witness = self._account(found, frontier) or self.attack.run_if_due()
             if witness is not None:
-                return Outcome(False, witness, progress.nodes, float(batch.bounds.max(axis=1).min(initial=np.inf)), progress.share)
-            waiting = self._candidates(self._clipped(batch, progress))
-            divisible: np.ndarray = np.any(waiting.candidates >= 0, axis=1)
-            stuck += int(np.sum(~divisible))
-            # The least of NaN and a number is NaN: nothing is known then.
-            stuck_bound = float(np.min(waiting.bound[~divisible], initial=stuck_bound))
-            if frontier is None:
-                none = waiting.select(slice(0, 0))
-                frontier = WorstFirst(none, _NUMBERS // (2 * self.neurons.total + 1)) if worst_first else Frontier(none)
-            frontier.push(waiting.select(divisible))
-            progress.batch(
-                frontier.count,
-                float(np.mean(np.sum((waiting.below < 0) & (waiting.above > 0), axis=1))) if len(waiting) else 0.0,
-                frontier.worst_bound(),
-            )
+                return Outcome(False, witness, progress.nodes, frontier.worst_bound(), progress.share)
             if frontier.count == 0:
-                return Outcome(stuck == 0, None, progress.nodes, 0.0, progress.share, exhausted=stuck > 0, open_bound=stuck_bound)
-            if self.context.out_of_time():
-                return _unfinished(frontier, stuck_bound, progress)
-            popped = frontier.pop(max(1, batch_size // (2 * self.look_ahead)))
+                stuck = self.stuck > 0
+                return Outcome(not stuck, None, progress.nodes, 0.0, progress.share, exhausted=stuck, open_bound=self.stuck_bound)
+            if context.out_of_time():
+                return self._unfinished(frontier)
+            shares = self._shares(frontier)
             try:
-                batch = self._halved(popped)
+                found = self._explored(shares)
             except Late:
+                for share in shares:
+                    frontier.push(share)
+                return self._unfinished(frontier)
+
+    @property
+    def _width(self) -> int:
+        """Boxes that are halved in one step."""
+        return max(1, self.batch // (2 * self.halving.look_ahead))
+
+    @property
+    def _budget(self) -> int:
+        """Boxes that a core bounds before what is open is shared out anew; as long as there are few of them, soon."""
+        return min(_STEPS * self.batch, max(_FIRST, self.progress.nodes // 2))
+
+    def _frontier(self, start: Boxes) -> Frontier[Boxes] | WorstFirst[Boxes]:
+        total = self.halving.neurons.total
+        return WorstFirst(start, _NUMBERS // (2 * total + 1)) if self.worst_first else Frontier(start)
+
+    def _shares(self, frontier: Frontier[Boxes] | WorstFirst[Boxes]) -> list[Boxes]:
+        """One for every core, of boxes that are about as far; one alone where boxes are few, or bounded on all cores."""
+        cores = self.halving.context.workers.cores
+        if self.halving.dear or cores == 1 or frontier.count < self._width:
+            return [frontier.pop(self._width)]
+        popped = frontier.pop(cores * _SHARED * self._width)
+        return [popped.select(slice(i, None, cores)) for i in range(min(cores, len(popped)))]
+
+    def _explored(self, shares: Sequence[Boxes]) -> list[Explored]:
+        if self.halving.dear:
+            return [self._explore(self.halving, share, 1) for share in shares]
+        context = self.halving.context
+        alone = replace(self.halving, context=replace(context, workers=Workers(1)))
+        return context.workers.map(lambda share: self._explore(alone, share, self._budget), shares)
+
+    def _explore(self, halving: Halving, boxes: Boxes, budget: int) -> Explored:
+        """At least a step, and no more once `budget` boxes are bounded, or a point seems to be a counterexample."""
+        frontier, count, late = self._frontier(boxes), 0, halving.context.out_of_time
+        steps: list[Step] = []
+        while frontier.count and count < budget and not (steps and (late() or steps[-1].points.margins.min(initial=np.inf) <= 0)):
+            popped = frontier.pop(self._width)
+            try:
+                step = halving.step(popped)
+            except Late:
+                if not steps:
+                    raise
                 frontier.push(popped)
-                return _unfinished(frontier, stuck_bound, progress)
+                break
+            count += step.bounded
+            frontier.push(step.open)
+            steps.append(step._replace(open=step.open.select(slice(0, 0))))
+        return Explored(steps, list(frontier), self._polished([step.points for step in steps]))
 
-    def bound(self, boxes: Boxes) -> Batch:
-        """Bounds of boxes, in chunks on all cores."""
-        # Where a box is dear enough for forms, no core should wait for another.
-        chunk = self.chunk if self.most is None else min(self.chunk, -(-len(boxes) // self.context.workers.cores))
-        parts = [boxes.select(slice(i, i + chunk)) for i in range(0, len(boxes), chunk)]
-        batches = self.context.workers.map(self._bound_chunk, parts)
-        return Batch(Boxes.concatenate([b.boxes for b in batches]), *(np.concatenate(field) for field in zip(*(b[1:] for b in batches))))
+    def _polished(self, points: Sequence[Points]) -> Points:
+        """The best points, and what a few steps of descent make of them."""
+        best = Points(*(np.concatenate(arrays) for arrays in zip(*points))).best(_POLISHED)
+        if not len(best.x):
+            return best
+        lower, upper = self.query.lower[best.which], self.query.upper[best.which]
+        out_of_time = self.halving.context.out_of_time
+        found = descend(self.query.graph, self.fast, self.query.targets, best.x, best.which, lower, upper, 10, out_of_time)
+        return Points(*(np.concatenate(pair) for pair in zip((found.x, found.which, found.margin), best)))
 
-    def _bound_chunk(self, boxes: Boxes) -> Batch:
-        if self.context.out_of_time():
-            raise Late
-        rows = self.targets.rows(self.graph, self.arrays, boxes.disjunct)
-        found = bound_boxes(
-            self.neurons, self.heads, self.arrays, self.weights, rows, boxes.lower, boxes.upper, boxes.below, boxes.above, self.most
-        )
-        bounds = self.targets.add_constant(found.lower, boxes.disjunct)
-        offsets = self.targets.add_constant(found.offset, boxes.disjunct)
-        known = replace(boxes, below=found.below, above=found.above, bound=np.maximum(boxes.bound, bounds.max(axis=1)))
-        batch = Batch(
-            known,
-            bounds,
-            found.coefficients,
-            offsets,
-            found.infeasible | self.targets.refuted(bounds, boxes.disjunct),
-            np.full(len(boxes), -1),
-        )
-        rest = np.flatnonzero(~batch.refuted)
-        planes, constants = batch.all_planes()
-        batch.refuted[rest] = refuted_together(boxes.lower[rest], boxes.upper[rest], planes[rest], constants[rest])
-        batch.neuron[:] = self._best_neuron(batch, found)
-        return batch
+    def _account(self, found: Sequence[Explored], frontier: Frontier[Boxes] | WorstFirst[Boxes]) -> Witness | None:
+        """Keep what was done; a counterexample if a point is one."""
+        progress, steps = self.progress, [step for part in found for step in part.steps]
+        progress.iteration += len(steps)
+        for step in steps:
+            progress.nodes += step.bounded
+            progress.depth = max(progress.depth, step.depth)
+            progress.closed(step.closed)
+            self.stuck += step.stuck[1]
+            self.stuck_bound = float(np.minimum(self.stuck_bound, step.stuck[0]))
+        points = Points(*(np.concatenate(arrays) for arrays in zip(*(part.points for part in found))))
+        progress.attack_gap = min(progress.attack_gap, float(points.margins.min(initial=np.inf)))
+        witness = self.halving.context.gate.first(*points) if len(points.x) else None
+        progress.batch(frontier.count, steps[-1].unstable, frontier.worst_bound())
+        return witness
 
-    def _best_neuron(self, batch: Batch, found: BoxBounds) -> np.ndarray:
-        """(B,): the neuron to split in open boxes with few unstable ones, -1 in others."""
-        boxes = batch.boxes
-        best = np.full(len(boxes), -1)
-        count = sum((~operator.linear(boxes.below[:, s], boxes.above[:, s])).sum(axis=1) for operator, s in self.neurons.functions)
-        few = np.flatnonzero(~batch.refuted & (count > 0) & (count <= _FEW))
-        if len(few):
-            row = batch.bounds[few].argmax(axis=1)
-            q = {n: values[few, row] for n, values in found.q.items()}
-            low, high = (np.concatenate(pair, axis=1)[few] for pair in ((boxes.below, boxes.lower), (boxes.above, boxes.upper)))
-            score = neuron_scores(self.neurons, q, low, high)
-            # The first layer first: with its phases fixed, the planes of the next one's neurons are exact.
-            for s in self.neurons.slices.values():
-                neuron = s.start + score[:, s].argmax(axis=1)
-                here = (best[few] < 0) & (score[np.arange(len(few)), neuron] > 0)
-                best[few] = np.where(here, neuron, best[few])
-        return best
-
-    def _halved(self, boxes: Boxes) -> Batch:
-        """Both halves of every box, in the candidate whose halves have the best bounds."""
-        count, most = boxes.candidates.shape
-        owner, place = np.nonzero(boxes.candidates >= 0)
-        batch = self.bound(self._halves(boxes.select(owner), boxes.candidates[owner, place]))
-        values = np.full((count, most, 2), -np.inf)
-        # A refuted half is worth all that was needed, whatever its number says.
-        values[owner, place] = np.where(batch.refuted, np.inf, batch.bounds.max(axis=1)).reshape(2, len(owner)).T
-        index = np.full((count, most), -1)
-        index[owner, place] = np.arange(len(owner))
-        chosen = index[np.arange(count), best_split(boxes.bound, values)]
-        return batch.select(np.concatenate([chosen, chosen + len(owner)]))
-
-    def _halves(self, boxes: Boxes, candidate: np.ndarray) -> Boxes:
-        """The lower halves (or the ones above the neuron's point) of all boxes, then the others."""
-        n = boxes.lower.shape[1]
-        by_input, by_neuron = np.flatnonzero(candidate < n), np.flatnonzero(candidate >= n)
-        first = {name: getattr(boxes, name).copy() for name in ("lower", "upper", "below", "above", "cuts")}
-        if len(by_neuron):
-            first["cuts"] = np.concatenate([np.zeros((len(boxes), 1, n + 1)), first["cuts"]], axis=1)[:, :_MOST_CUTS]
-        second = {name: values.copy() for name, values in first.items()}
-        dimension = candidate[by_input]
-        middle = 0.5 * boxes.lower[by_input, dimension] + 0.5 * boxes.upper[by_input, dimension]
-        first["upper"][by_input, dimension] = second["lower"][by_input, dimension] = middle
-        if len(by_neuron):
-            neuron, some = candidate[by_neuron] - n, boxes.select(by_neuron)
-            point = split_points(self.neurons, some.below, some.above)[np.arange(len(some)), neuron]
-            first["below"][by_neuron, neuron] = second["above"][by_neuron, neuron] = point
-            a, c = neuron_planes(
-                self.neurons, self.heads, self.arrays, self.weights, some.lower, some.upper, some.below, some.above, neuron
-            )
-            # z >= point needs  -(a_1 x + c_1) >= point;  z <= point needs  a_0 x + c_0 <= point. One rounding each.
-            first["cuts"][by_neuron, 0] = np.concatenate([a[:, 1], np.nextafter(c[:, 1] + point, -np.inf)[:, None]], axis=1)
-            second["cuts"][by_neuron, 0] = np.concatenate([a[:, 0], np.nextafter(c[:, 0] - point, -np.inf)[:, None]], axis=1)
-        deeper = replace(boxes, depth=boxes.depth + 1)
-        return Boxes.concatenate([replace(deeper, **first), replace(deeper, **second)])
-
-    def _attack(self, batch: Batch, progress: Progress) -> Witness | None:
-        """The corner that minimises each box's best plane, and the centre, on the real network."""
-        boxes = batch.boxes
-        if not len(boxes):
-            return None
-        plane = batch.planes[np.arange(len(boxes)), batch.bounds.argmax(axis=1)]
-        x = np.concatenate([minimisers(self.graph, plane, boxes.lower, boxes.upper), 0.5 * (boxes.lower + boxes.upper)])
-        which = np.concatenate([boxes.disjunct, boxes.disjunct])
-        margins = self.targets.margins(x, self.graph.evaluate(x), which)
-        best = np.argsort(margins, kind="stable")[:_POLISHED]
-        lower, upper = self.lower[which[best]], self.upper[which[best]]
-        polished = descend(self.graph, self.fast, self.targets, x[best], which[best], lower, upper, 10, self.context.out_of_time)
-        x, which = np.concatenate([polished.x, x[best]]), np.concatenate([polished.which, which[best]])
-        margins = np.concatenate([polished.margin, margins[best]])
-        progress.attack_gap = min(progress.attack_gap, float(margins.min()))
-        return self.context.gate.first(x, which, margins)
-
-    def _clipped(self, batch: Batch, progress: Progress) -> Batch:
-        """Boxes without the parts that some row's plane excludes; empty ones are closed."""
-        boxes = batch.boxes
-        lower, upper = clip(boxes.lower, boxes.upper, *batch.all_planes(), 2)
-        empty: np.ndarray = np.any(lower > upper, axis=1)
-        progress.closed(boxes.depth[empty])
-        return batch._replace(boxes=replace(boxes, lower=lower, upper=upper)).select(~empty)
-
-    def _candidates(self, batch: Batch) -> Boxes:
-        """The boxes with the inputs worth halving: largest plane coefficient times width first; none where float64 cannot halve."""
-        boxes = batch.boxes
-        width = boxes.upper - boxes.lower
-        middle = 0.5 * boxes.lower + 0.5 * boxes.upper
-        wide = (middle > boxes.lower) & (middle < boxes.upper)
-        # Inputs that no plane depends on come last, the widest first.
-        score = np.where(wide, (np.abs(batch.planes) * width[:, None]).max(axis=1, initial=0.0), -1.0)
-        score = score + np.where(wide, 1e-9 * width * (1e-300 + score.max(axis=1, keepdims=True, initial=0.0)), 0.0)
-        order = np.argsort(-score, axis=1, kind="stable")[:, : self.look_ahead]
-        best = np.take_along_axis(score, order, axis=1)
-        # Near the root a wrong choice costs most: there, every input is tried.
-        tried = np.maximum(2, self.look_ahead - boxes.depth // 5)
-        worth = (best >= 0) & (np.arange(order.shape[1]) < tried[:, None])
-        chosen = np.where(worth, order, -1)
-        by_neuron = batch.neuron >= 0
-        chosen[by_neuron] = -1
-        chosen[by_neuron, 0] = boxes.lower.shape[1] + batch.neuron[by_neuron]
-        return replace(boxes, candidates=chosen)
-
-
-def _unfinished(frontier: Frontier[Boxes] | WorstFirst[Boxes], stuck_bound: float, progress: Progress) -> Outcome:
-    worst = frontier.worst_bound()
-    return Outcome(False, None, progress.nodes, worst, progress.share, open_bound=float(np.minimum(worst, stuck_bound)))
+    def _unfinished(self, frontier: Frontier[Boxes] | WorstFirst[Boxes]) -> Outcome:
+        progress, worst = self.progress, frontier.worst_bound()
+        return Outcome(False, None, progress.nodes, worst, progress.share, open_bound=float(np.minimum(worst, self.stuck_bound)))

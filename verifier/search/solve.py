@@ -16,6 +16,7 @@ from verifier.search import box_search, input_split
 from verifier.search.attack_rounds import AttackRounds
 from verifier.search.boxes import Boxes
 from verifier.search.events import Event
+from verifier.search.halving import Halving
 from verifier.search.outcome import Context, Outcome, joined
 from verifier.search.plan import Plan, make_plan
 from verifier.search.query import Query
@@ -108,8 +109,9 @@ def _by_inputs(
     if neurons.total and not (np.isfinite(below) & np.isfinite(above)).all():
         return Solved(Outcome(False, None, 0, -np.inf, 0.0, exhausted=True), plan, loose)
     look_ahead = _LOOK_AHEAD_FORMS if plan.forms else _LOOK_AHEAD_INPUTS
-    search = input_split.Search.of(query, exact, fast, root.weights, context, look_ahead, plan.forms)
-    return Solved(search.run(boxes, plan.batch, attack, worst_first), plan, loose)
+    halving = Halving.of(query, exact, fast, root.weights, context, look_ahead, plan.forms)
+    search = input_split.Search(query, halving, fast, plan.batch, attack, worst_first)
+    return Solved(search.run(boxes), plan, loose)
 
 
 def _by_neurons(
