@@ -22,8 +22,8 @@ from threadpoolctl import threadpool_limits
 T = TypeVar("T")
 R = TypeVar("R")
 
-_PATIENCE = 30.0, 20.0
-"""A child may take 30 seconds, and 20 times as long as the parent took for a share of the same size: one that takes longer is taken
+_PATIENCE = 10.0, 20.0
+"""A child may take 10 seconds, and 20 times as long as the parent took for a share of the same size: one that takes longer is taken
 to be stopped for good, such as by a lock that another thread held at the fork."""
 
 

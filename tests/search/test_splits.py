@@ -22,6 +22,7 @@ def start(count: int) -> Splits:
         np.zeros(count, np.int64),
         np.full(count, -1),
         np.zeros(count),
+        np.full(count, np.nan),
         np.zeros(count, np.int64),
         np.full((count, 4, 2), np.nan),
     )

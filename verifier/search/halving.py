@@ -25,6 +25,7 @@ from verifier.graph.ir import Graph
 from verifier.parallel import Late
 from verifier.search.boxes import Boxes
 from verifier.search.branching.lookahead import best_split
+from verifier.search.branching.pseudo_costs import gain
 from verifier.search.branching.scores import neuron_scores, split_points
 from verifier.search.clipping import clip
 from verifier.search.conjunction import refuted_together
@@ -234,7 +235,7 @@ class Halving:
         values[owner, place] = np.where(batch.refuted, np.inf, batch.bounds.max(axis=1)).reshape(2, len(owner)).T
         index = np.full((count, most), -1)
         index[owner, place] = np.arange(len(owner))
-        chosen = index[np.arange(count), best_split(boxes.bound, values)]
+        chosen = index[np.arange(count), best_split(values, gain(boxes.bound[:, None, None], values).mean(axis=2))]
         return batch.select(np.concatenate([chosen, chosen + len(owner)]))
 
     def _halves(self, boxes: Boxes, candidate: np.ndarray) -> Boxes:

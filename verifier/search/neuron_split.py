@@ -16,7 +16,7 @@ from verifier.search.attack_rounds import AttackRounds
 from verifier.search.frontier import Frontier
 from verifier.search.outcome import Context, Outcome, Progress
 from verifier.search.splits import Splits
-from verifier.search.subproblems import Step, advance
+from verifier.search.subproblems import Step, advance, learned_gains
 from verifier.search.tightening import Tightening, growth
 from verifier.search.tree import Tree
 
@@ -129,16 +129,9 @@ class Search:
         step = advance(self.tree, children, schedule, self.look_ahead, self.context)
         taken = self.context.clock() - start
         self.spent, self.seconds = self.spent + taken, taken / len(children)
-        return children, replace(step, open=step.open.after_split(_gains(parents, step)[~step.closed]))
-
-
-def _gains(parents: Splits, step: Step) -> np.ndarray:
-    """(2B, 2): what each child gained over its parent, and its sibling; all that was needed where it was closed."""
-    before = np.tile(parents.bound, 2)
-    after = np.zeros(len(before))
-    after[~step.closed] = np.minimum(step.open.bound, 0.0)
-    mine = after - before
-    return np.stack([mine, np.roll(mine, len(parents))], axis=1)
+        mine = learned_gains(self.tree, children, step)
+        both = np.stack([mine, np.roll(mine, len(parents))], axis=1)
+        return children, replace(step, open=step.open.after_split(both[~step.closed]))
 
 
 def attack(tree: Tree, step: Step, context: Context, progress: Progress) -> Witness | None:

@@ -25,10 +25,10 @@ from verifier.graph.ir import Graph
 from verifier.operators.base import Nonlinear
 from verifier.search.outcome import Context
 from verifier.search.splits import Splits
-from verifier.search.subproblems import advance
+from verifier.search.subproblems import advance, learned_gains
 from verifier.search.tree import Tree
 
-_CANDIDATES, _ITERATIONS = 16, 8
+_CANDIDATES, _ITERATIONS = 6, 8
 """Of a subproblem. With 2 candidates mnist_fc's second layer needs four times as many subproblems for the same width."""
 _LAST = 5
 """Times as many steps for the last subproblems, whose neurons are all decided."""
@@ -149,7 +149,9 @@ class Trees:
             # Where no neuron is left to split, an input is, and better multipliers help more.
             last = bool(np.any(parents.choice >= tree.neurons.total))
             schedule = Schedule(_LAST * _ITERATIONS if last else _ITERATIONS)
-            step = advance(tree, parents.children(), schedule, _CANDIDATES, self.context)
+            children = parents.children()
+            step = advance(tree, children, schedule, _CANDIDATES, self.context)
+            learned_gains(tree, children, step)
             leaves = Splits.concatenate([leaves.select(~chosen), step.open])
         return leaves
 

@@ -21,7 +21,8 @@ class Splits:
 
     neuron, side, point: (B, D), side 0 where unused. multiplier: (B, R, D), m of the evaluator for the split neuron.
     slopes: nonlinear node -> (B, R, k, 1 or 2) float16, lower (and upper) slopes of the neurons unstable at the root.
-    disjunct, bound, depth: (B,). choice, choice_point: (B,), what to split next.
+    disjunct, bound, depth: (B,). choice, choice_point, expected: (B,), what to split next, and the gain that is expected of it
+    (as of `pseudo_costs`), NaN where nothing is.
     domain: (B,), number of the enclosures that the splits clamp (see Enclosures). gains: (B, 4, 2), what the last splits gained,
     the latest last: for this side and for the other one, where that was closed all that was needed; NaN before these enclosures.
     """
@@ -36,6 +37,7 @@ class Splits:
     depth: np.ndarray
     choice: np.ndarray
     choice_point: np.ndarray
+    expected: np.ndarray
     domain: np.ndarray
     gains: np.ndarray
 

@@ -17,6 +17,7 @@ from verifier.bounds.ascent import Ascent, Parameters, Schedule, problem_of
 from verifier.bounds.batch import Neurons
 from verifier.bounds.dual import Dual, evaluate
 from verifier.search.branching.lookahead import best_split
+from verifier.search.branching.pseudo_costs import Learned, gain
 from verifier.search.branching.scores import candidates
 from verifier.search.outcome import Context
 from verifier.search.splits import Splits, clamped
@@ -51,7 +52,8 @@ class Bounded:
 class Step:
     """What a batch has become. closed (B,); open: the others, each with its next split; lowest: least row bound.
 
-    points, which: the minimisers of the open ones' planes (k, n) and their disjuncts, candidates for the attack.
+    points, which: the minimisers of the open ones' planes (k, n) and their disjuncts, candidates for the attack. learned: what was
+    seen of splits.
     """
 
     closed: np.ndarray
@@ -60,20 +62,24 @@ class Step:
     points: np.ndarray
     which: np.ndarray
     unstable: float
+    learned: Learned
 
 
 def advance(tree: Tree, splits: Splits, schedule: Schedule, look_ahead: int, context: Context) -> Step:
     """Bound a batch and choose the next splits, in chunks on all cores."""
     size = max(1, min(tree.chunk, -(-len(splits) // context.workers.cores)))
     chunks = [splits.select(slice(i, i + size)) for i in range(0, len(splits), size)]
+    costs = tree.costs.of_scores, tree.costs.of_splits
 
     def work(chunk: Splits) -> Step:
         found = bound(tree, chunk, schedule, context)
         left = found.open(tree.proposals)
-        chosen, lowest = _chosen(tree, left, look_ahead, context), float(found.bounds.max(axis=1).min())
-        return Step(found.closed, chosen, lowest, _corners(tree, left), chosen.disjunct, _unstable_count(tree, left))
+        chosen, learned = _chosen(tree, left, *costs, look_ahead, context)
+        lowest = float(found.bounds.max(axis=1).min())
+        return Step(found.closed, chosen, lowest, _corners(tree, left), chosen.disjunct, _unstable_count(tree, left), learned)
 
     steps = context.workers.map(work, chunks)
+    tree.costs.looked_ahead([s.learned for s in steps])
     return Step(
         np.concatenate([s.closed for s in steps]),
         Splits.concatenate([s.open for s in steps]),
@@ -81,7 +87,17 @@ def advance(tree: Tree, splits: Splits, schedule: Schedule, look_ahead: int, con
         np.concatenate([s.points for s in steps]),
         np.concatenate([s.which for s in steps]),
         float(np.mean([s.unstable for s in steps])),
+        Learned.none(tree.neurons.total),
     )
+
+
+def learned_gains(tree: Tree, children: Splits, step: Step) -> np.ndarray:
+    """(B,): what children, of which `step` came, gained over their parents; all that was needed where they were closed. The tree
+    learns from it."""
+    after = np.zeros(len(children))
+    after[~step.closed] = np.minimum(step.open.bound, 0.0)
+    tree.costs.split(children.choice, children.expected, children.bound, after)
+    return after - children.bound
 
 
 def bound(tree: Tree, splits: Splits, schedule: Schedule, context: Context) -> Bounded:
@@ -137,30 +153,38 @@ def _gathered(tree: Tree, splits: Splits, parameters: Parameters) -> np.ndarray:
     return found
 
 
-def _chosen(tree: Tree, found: Bounded, most: int, context: Context) -> Splits:
-    """Open subproblems, each with the neuron to split next: the best of `most` candidates."""
-    splits = found.splits
+def _chosen(
+    tree: Tree, found: Bounded, of_scores: np.ndarray, of_splits: np.ndarray, most: int, context: Context
+) -> tuple[Splits, Learned]:
+    """Open subproblems, each with the neuron to split next, the best of `most` candidates; and what was seen of those. of_scores,
+    of_splits: as of `PseudoCosts`."""
+    splits, total, learned = found.splits, tree.neurons.total, Learned.none(tree.neurons.total)
     if not len(splits):
-        return splits
+        return splits, learned
     neurons = Neurons(tree.graph.to(tree.exact))
-    neuron, point = candidates(neurons, tree.exact, found.dual, found.bounds, found.low, found.high, most)
-    at, best = np.arange(len(splits)), np.zeros(len(splits), np.int64)
-    if neuron.shape[1] > 1:
-        best = _look_ahead(tree, found, neuron, point, context)
-    return replace(splits, choice=neuron[at, best], choice_point=point[at, best])
+    neuron, point, score = candidates(neurons, tree.exact, found.dual, found.bounds, found.low, found.high, of_scores, most)
+    at, best, expected = np.arange(len(splits)), np.zeros(len(splits), np.int64), np.full(neuron.shape, np.nan)
+    values = _look_ahead(tree, found, neuron, point, context) if neuron.shape[1] > 1 else None
+    if values is not None:
+        expected = gain(found.bounds.max(axis=1)[:, None, None], values).mean(axis=2)
+        with np.errstate(divide="ignore"):
+            learned = Learned.of(total, neuron, expected - np.log(score))
+        known = np.where((neuron >= 0) & (neuron < total), of_splits[np.clip(neuron, 0, total - 1)], 0.0) if total else 0.0
+        best = best_split(values, expected + known)
+    return replace(splits, choice=neuron[at, best], choice_point=point[at, best], expected=expected[at, best]), learned
 
 
-def _look_ahead(tree: Tree, found: Bounded, neuron: np.ndarray, point: np.ndarray, context: Context) -> np.ndarray:
-    """Index (B,) of the candidate (B, K) whose children have the best bounds."""
+def _look_ahead(tree: Tree, found: Bounded, neuron: np.ndarray, point: np.ndarray, context: Context) -> np.ndarray | None:
+    """Bounds (B, K, 2) of the children of all candidates (B, K), -inf where there is none; None where there is no time."""
     parent, place = np.nonzero(neuron >= 0)
     values = np.full((*neuron.shape, 2), -np.inf)
     for side, sign in enumerate((1, -1)):
         for i in range(0, len(parent), 4 * tree.chunk):
             if context.out_of_time():
-                return np.zeros(len(neuron), np.int64)
+                return None
             some = parent[i : i + 4 * tree.chunk], place[i : i + 4 * tree.chunk]
             values[(*some, side)] = _quick_bounds(tree, found, some[0], neuron[some], sign, point[some])
-    return best_split(found.bounds.max(axis=1), values)
+    return values
 
 
 def _quick_bounds(tree: Tree, found: Bounded, parent: np.ndarray, neuron: np.ndarray, side: int, point: np.ndarray) -> np.ndarray:

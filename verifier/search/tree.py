@@ -23,6 +23,7 @@ from verifier.bounds.reduction import Reduction
 from verifier.bounds.targets import Targets
 from verifier.graph.ir import Graph
 from verifier.operators.base import Elementwise, Lines, Nonlinear
+from verifier.search.branching.pseudo_costs import PseudoCosts
 from verifier.search.conjunction import refuted_together
 from verifier.search.splits import Enclosures, Splits
 
@@ -53,6 +54,7 @@ class Tree:
     """graph: the reduced graph; neurons: the numbering of its T' neurons. below, above (T' + n,): their enclosures at the
     root, then those of the inputs; domains: these, and narrower ones of some subproblems. loose: nonlinear node -> indices of
     the neurons whose slopes subproblems store. lines: nonlinear node -> initial lines (1, 1, size) at the root, used for all others.
+    costs: what has been learned of splits.
     """
 
     network: Network
@@ -67,6 +69,7 @@ class Tree:
     domains: Enclosures
     loose: Mapping[int, np.ndarray]
     lines: Mapping[int, Lines]
+    costs: PseudoCosts
 
     @staticmethod
     def of(
@@ -93,7 +96,8 @@ class Tree:
             loose[n] = np.flatnonzero(~_nonlinear(reduction.graph, n).linear(low, high))
         full = Network(full_neurons, kept, full_below, full_above, _root_lines(full_neurons, full_below, full_above))
         domains = Enclosures(below, above, len(lower), exact)
-        return Tree(full, reduction, neurons, exact, proposals, root, targets, below, above, domains, loose, lines)
+        costs = PseudoCosts(neurons.total)
+        return Tree(full, reduction, neurons, exact, proposals, root, targets, below, above, domains, loose, lines, costs)
 
     @property
     def tight(self) -> bool:
@@ -127,6 +131,7 @@ class Tree:
             np.zeros(count, np.int64),
             np.full(count, -1),
             np.zeros(count),
+            np.full(count, np.nan),
             np.zeros(count, np.int64),
             np.full((count, 4, 2), np.nan),
         )

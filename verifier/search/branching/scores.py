@@ -5,6 +5,7 @@ al. 2020, with the gap of any relaxation instead of the Relu's intercept).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,20 +15,29 @@ from verifier.bounds.dual import Dual
 from verifier.operators.base import Nonlinear
 
 
+class Candidates(NamedTuple):
+    """Neurons (or inputs, from T on) that may be split, -1 where there are no more, the points, and the scores, (B, K) each."""
+
+    neuron: np.ndarray
+    point: np.ndarray
+    score: np.ndarray
+
+
 def candidates(
-    neurons: Neurons, arrays: Arrays, dual: Dual, bounds: np.ndarray, low: Array, high: Array, most: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """(neuron, point), (B, most) each, best score first, for subproblems with enclosures low, high (B, T + n) in `arrays`, where the
-    graph of `neurons` is, too; -1 where fewer can be split. Where no neuron can, the first is the input with the largest plane
-    coefficient times width.
+    neurons: Neurons, arrays: Arrays, dual: Dual, bounds: np.ndarray, low: Array, high: Array, factors: np.ndarray, most: int
+) -> Candidates:
+    """Best first, by scores times factors (T,), for subproblems with enclosures low, high (B, T + n) in `arrays`, where the graph of
+    `neurons` is, too. Where no neuron can be split, the first is the input with the largest plane coefficient times width.
     """
     most = max(1, min(most, neurons.total))
     neuron, point = np.full((len(bounds), most), -1), np.zeros((len(bounds), most))
+    scores = np.zeros((len(bounds), most))
     if neurons.total:
         xp, row = arrays.xp, arrays.indices(bounds.argmax(axis=1))
         score = neuron_scores(neurons, {n: q[arrays.indices(np.arange(len(bounds))), row] for n, q in dual.q.items()}, low, high)
-        best = largest(score, most)
-        found = to_numpy(xp.take_along_axis(score, best, axis=1)) > 0
+        best = largest(score * arrays.asarray(factors), most)
+        scores = to_numpy(xp.take_along_axis(score, best, axis=1))
+        found = scores > 0
         neuron = np.where(found, to_numpy(best), -1)
         point = np.where(found, to_numpy(xp.take_along_axis(split_points(neurons, low, high), best, axis=1)), 0.0)
     rest = np.flatnonzero(neuron[:, 0] < 0)
@@ -36,7 +46,7 @@ def candidates(
         lower, upper = (to_numpy(side[arrays.indices(rest), neurons.total :]) for side in (low, high))
         dimension, point[rest, 0] = _widest_input(np.abs(plane), lower, upper)
         neuron[rest, 0] = np.where(dimension < 0, -1, neurons.total + dimension)
-    return neuron, point
+    return Candidates(neuron, point, scores)
 
 
 def _widest_input(plane: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
