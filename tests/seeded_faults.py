@@ -479,8 +479,8 @@ FAULTS = (
     Fault(
         "missing candidate taken",
         "verifier/search/branching/lookahead.py",
-        "np.where(np.isneginf(children).all(axis=2), -2.0, np.where(np.isfinite(score), score, -1.0))",
-        "np.where(np.isfinite(score), score, -1.0)",
+        "np.where(np.isneginf(children).all(axis=2), -np.inf, usable)",
+        "np.where(np.isneginf(children).all(axis=2), np.inf, usable)",
     ),
     Fault("only one half", HALVING, "return batch.select(np.concatenate([chosen, chosen + len(owner)]))", "return batch.select(chosen)"),
     Fault("stuck boxes are proved", INPUTS, "self.stuck += step.stuck[1]", "pass"),
