@@ -198,8 +198,8 @@ FAULTS = (
     Fault(
         "parameters not clipped",
         DUAL,
-        "parameters = Lines(*(xp.minimum(xp.maximum(s, least), greatest) for s in parameters))",
-        "parameters = Lines(*parameters)",
+        "parameters = Lines(*clipped)",
+        "parameters = Lines(parameters.lower, initial.upper)",
     ),
     Fault(
         "multiplier sides swapped",
@@ -431,8 +431,8 @@ FAULTS = (
     Fault(
         "a split of the wrong side",
         SPLITS,
-        "up, down = self.side > 0, self.side < 0",
-        "up, down = self.side < 0, self.side > 0",
+        "np.where(side > 0, point, -np.inf)",
+        "np.where(side < 0, point, -np.inf)",
         loose=True,
     ),
     Fault("both children of one side", SPLITS, "for sign in (1, -1):", "for sign in (1, 1):"),
@@ -499,8 +499,8 @@ FAULTS = (
     Fault(
         "planes without constants",
         TREE,
-        "return ExactRows(bounds, to_numpy(dual.coefficients), offsets, lower, upper)",
-        "return ExactRows(bounds, to_numpy(dual.coefficients), 0 * offsets + 1, lower, upper)",
+        "return ExactRows(bounds, to_numpy(dual.coefficients), offsets, to_numpy(lower), to_numpy(upper))",
+        "return ExactRows(bounds, to_numpy(dual.coefficients), 0 * offsets + 1, to_numpy(lower), to_numpy(upper))",
     ),
     Fault("promising is proved", SUBPROBLEMS, "promising = ((bounds > 0) |", "promising = ((bounds > -0.01) |", loose=True),
     Fault("undecidable is proved", NEURONS, "self.stuck += int(undecidable.sum())", "pass"),
@@ -544,8 +544,8 @@ FAULTS = (
     Fault(
         "enclosures of another subproblem",
         SPLITS,
-        "np.concatenate([side[domain], box], axis=1)",
-        "np.concatenate([side[domain[::-1]], box], axis=1)",
+        "index = self._arrays.xp, self._arrays.indices(domain)",
+        "index = self._arrays.xp, self._arrays.indices(domain[::-1])",
     ),
     Fault(
         "strict rows and others alike",

@@ -26,7 +26,7 @@ _TOGETHER = 16
 """Subproblems whose rounds are run together below the root: few, as what they gain is the best guess for the next ones."""
 _REPEATED = {"root": 0.02, "tree": 0.04}
 """Part of the gap that a round has to close to be repeated at once; in the tree splits would help the next one."""
-_ROUND_WORK = 0.7
+_ROUND_WORK = 1.1
 """Time of a neuron in a round, in subproblems."""
 _LONG = 600.0
 """Seconds that nothing is worth waiting for, however much time there is."""
@@ -59,9 +59,9 @@ class Tightening:
         self.rows = ConstrainedRows(self.tree)
 
     def expected(self, count: int) -> float:
-        """Subproblems that could be bounded in the time of one round for `count` of them: a neuron has two rows, and a row takes half
-        as many steps as a subproblem, whose next split is chosen besides."""
-        return _ROUND_WORK * count * self.tree.neurons.total
+        """Subproblems that could be bounded in the time of the rounds that `count` of them get at the root at least: a neuron has two
+        rows, and a row takes as many steps as a subproblem, whose next split is chosen besides."""
+        return _ROUNDS * _ROUND_WORK * count * self.tree.neurons.total
 
     def root(self, splits: Splits, limit: float) -> Step:
         """Subproblems without splits after as many rounds as pay, at most until `limit` on the clock."""
