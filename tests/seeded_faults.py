@@ -264,7 +264,11 @@ FAULTS = (
     Fault("few additions", RIGOROUS, "self._adds = 4 * len(graph.nodes) + 6", "self._adds = 6"),
     Fault("merged weight lost", RIGOROUS, "weights[n] = weights[n] + slopes * weights[p] * (1 + 1e-9)", "pass"),
     Fault(
-        "slopes at kinks forgotten", BASE, "for kink in self.kinks:\n            at = np.clip", "for kink in ():\n            at = np.clip"
+        "slopes at kinks forgotten",
+        BASE,
+        "for kink in self.kinks:\n            at = np.clip",
+        "for kink in ():\n            at = np.clip",
+        tests=FUNCTIONS,
     ),
     Fault("no rounding of planes", RIGOROUS, "gamma(2 * op.function_ulps + 15 + op.terms + sums)", "gamma(0)"),
     # products

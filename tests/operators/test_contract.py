@@ -411,6 +411,19 @@ class TestElementwise:
             np.testing.assert_allclose(np.broadcast_to(to_numpy(a), low.shape), np.broadcast_to(b, low.shape), rtol=1e-6, atol=1e-7)
         assert (to_numpy(moved.linear(tl, th)) == op.linear(low, high)).all()
 
+    def test_no_line_within_an_enclosure_is_steeper(self, op: Elementwise) -> None:
+        """Wherever the enclosure is narrowed to, kinks alone among that."""
+        if not op.bounded_slopes:
+            return
+        low, high = self.intervals(op)
+        steepest = op.steepest(low, high)
+        inner = np.sort(RNG.uniform(low, high, (8, 2, len(low))), axis=1)
+        ends = [(low, high), (low, low), (high, high), *inner]
+        ends += [(np.clip(kink, low, high), np.clip(kink, low, high)) for kink in op.kinks]
+        for a, b in ends:
+            slopes = [*op.slope_range(a, b), *op.lines(a, b)]
+            assert all((np.abs(slope) <= steepest * (1 + 1e-6)).all() for slope in slopes)
+
     @pytest.mark.parametrize("device", ["numpy", *graphs.DEVICES])
     def test_as_accurate_as_it_says(self, op: Elementwise, device: str) -> None:
         """`function_ulps` of s, where that is not below what underflows."""

@@ -93,3 +93,32 @@ def test_boxes_that_were_popped_too_late_stay_open() -> None:
             graph, graphs.targets_of(np.ones((1, 1)), 1e-3 - lowest), -np.ones(3), np.ones(3), ctx=graphs.ticking(looks)
         )
         assert outcome.proved or outcome.open_bound <= 2e-3, f"{looks} looks: {outcome}"
+
+
+@pytest.mark.parametrize("cores", [1, 3])
+def test_boxes_with_a_violation_stay_open_wherever_the_clock_runs_out(cores: int) -> None:
+    """All boxes are popped at once, or shared out among cores; nothing is confirmed, so there is no proof, however often they change
+    hands."""
+    rng = np.random.default_rng(5)
+    graph = graphs.random_dense(rng, [3, 8, 8, 1])
+    lowest = float(graph.evaluate(graphs.box_points(rng, -np.ones(3), np.ones(3), 2000)).min())
+    targets = graphs.targets_of(np.ones((1, 1)), -1e-2 - lowest)
+    with graphs.Workers(cores) as workers:
+        for batch, looks in ((100_000, range(2, 60, 8)), (12, (300, 800))):
+            for count in looks:
+                ctx = graphs.replace(graphs.ticking(count), workers=workers)
+                outcome = graphs.search_inputs(graph, targets, -np.ones(3), np.ones(3), ctx=ctx, batch=batch)
+                assert not outcome.proved and outcome.open_bound <= 0.0, f"batch {batch}, {count} looks: {outcome}"
+
+
+def test_a_proof_takes_all_steps_wherever_the_clock_runs_out() -> None:
+    """No step finds a counterexample, so a part of the search takes several, and the clock runs out within any of them."""
+    rng = np.random.default_rng(5)
+    graph = graphs.random_dense(rng, [3, 8, 8, 1])
+    lowest = float(graph.evaluate(graphs.box_points(rng, -np.ones(3), np.ones(3), 2000)).min())
+    targets = graphs.targets_of(np.ones((1, 1)), 0.1 - lowest)
+    whole = graphs.search_inputs(graph, targets, -np.ones(3), np.ones(3), batch=100_000)
+    assert whole.proved and whole.subproblems > 20
+    for looks in range(2, 60):
+        outcome = graphs.search_inputs(graph, targets, -np.ones(3), np.ones(3), ctx=graphs.ticking(looks), batch=100_000)
+        assert not outcome.proved or outcome.subproblems == whole.subproblems, f"{looks} looks: {outcome}"
