@@ -24,6 +24,10 @@ from verifier.search.splits import Splits, clamped
 from verifier.search.tree import Tree
 
 
+_TELLING = 1e-3
+"""Part of the best score from which on something is learned of another."""
+
+
 @dataclass(frozen=True, eq=False)
 class Bounded:
     """A chunk after bounding: row bounds with constants (B, R), q and planes of the proposals and the dual variables that they come
@@ -167,8 +171,9 @@ def _chosen(
     values = _look_ahead(tree, found, neuron, point, context) if neuron.shape[1] > 1 else None
     if values is not None:
         expected = gain(found.bounds.max(axis=1)[:, None, None], values).mean(axis=2)
-        with np.errstate(divide="ignore"):
-            learned = Learned.of(total, neuron, expected - np.log(score))
+        # A score of next to nothing says no more than that the neuron may be split at all.
+        telling = score > _TELLING * score.max(axis=1, keepdims=True)
+        learned = Learned.of(total, np.where(telling, neuron, -1), expected - np.log(np.maximum(score, 1e-300)))
         known = np.where((neuron >= 0) & (neuron < total), of_splits[np.clip(neuron, 0, total - 1)], 0.0) if total else 0.0
         best = best_split(values, expected + known)
     return replace(splits, choice=neuron[at, best], choice_point=point[at, best], expected=expected[at, best]), learned
