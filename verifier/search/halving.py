@@ -278,8 +278,9 @@ class Halving:
         score = score + np.where(wide, 1e-9 * width * (1e-300 + score.max(axis=1, keepdims=True, initial=0.0)), 0.0)
         order = np.argsort(-score, axis=1, kind="stable")[:, : self.look_ahead]
         best = np.take_along_axis(score, order, axis=1)
-        # Near the root a wrong choice costs most: there, every input is tried.
-        tried = np.maximum(2, self.look_ahead - boxes.depth // 2)
+        # Near the root a wrong choice costs most: there, every input is tried. Fewer, sooner (depth // 2) are a third faster on most of
+        # ACAS Xu, but one wrong choice made 227 boxes of avoidance_monotone into more than 100,000.
+        tried = np.maximum(2, self.look_ahead - boxes.depth // 5)
         worth = (best >= 0) & (np.arange(order.shape[1]) < tried[:, None])
         chosen = np.where(worth, order, -1)
         by_neuron = batch.neuron >= 0
