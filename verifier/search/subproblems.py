@@ -23,7 +23,6 @@ from verifier.search.outcome import Context
 from verifier.search.splits import Splits, clamped
 from verifier.search.tree import Tree
 
-
 _TELLING = 1e-3
 """Part of the best score from which on something is learned of another."""
 
