@@ -34,7 +34,7 @@ _SMALL = 256
 """Unstable neurons up to which a subproblem gets `_MUCH` effort: bounds are cheap there, the scores a poor guide, and the last splits
 need good multipliers. On safenlp medical 2445: 45,000 subproblems with 24 candidates, not done after 115,000 with 8."""
 _MUCH, _LITTLE = (24, 20), (6, 8)
-"""(candidates, iterations). On oval21 base img876: 5,000 subproblems with 16 and 8, 7,900 with 8 and 20, in 1.5 times the work."""
+"""(candidates, iterations). On oval21 base img876, by splits alone: 5,100 subproblems in 15 s with 6 and 8, 4,950 in 22 s with 16 and 8."""
 _ROWS, _REFINING, _TIGHTENING, _ALONE = 0.2, 0.3, 0.3, 0.5
 """Parts of the time left that optimised rows at the root may take, refinement, rounds with the query's own rows, and both in turn for one
 disjunct."""

@@ -23,8 +23,6 @@ from verifier.search.query import Query
 
 _LOOK_AHEAD_INPUTS = 6
 """Inputs of a box whose halves are bounded before one is chosen. On ACAS Xu 4_9 prop_1: 1,100 boxes instead of over 20,000."""
-
-
 _LOOK_AHEAD_FORMS = 1
 """There the same work is better spent on more boxes."""
 _ROOT_ROWS = 3e10
