@@ -572,8 +572,9 @@ FAULTS = (
     Fault(
         "offsets of other planes",
         HALVING,
-        "np.where(better, bounds, batch.bounds), np.where(better, offsets, batch.offsets)",
-        "np.where(better, bounds, batch.bounds), offsets",
+        "planes = np.where(better[:, :, None], to_numpy(dual.coefficients), batch.planes)",
+        "planes = batch.planes",
+        tests=("tests/search/test_halving.py",),
     ),
     # forward affine forms
     Fault("form of a narrower input", FORWARD, "radius * (1.0 + 2.0**-50) + _FLOOR, radius)", "radius * 0.999, radius)"),
