@@ -29,6 +29,9 @@ TESTS = (
     "tests/search/test_frontier.py",
     "tests/search/test_lookahead.py",
     "tests/search/test_input_split.py",
+    "tests/search/test_neuron_split.py",
+    "tests/search/test_exploration.py",
+    "tests/search/test_leaves.py",
     "tests/test_soundness_containment.py",
     "tests/attack",
     "tests/search/test_coverage.py",
@@ -62,8 +65,8 @@ FORWARD = "verifier/bounds/forward.py"
 NEURONS, INPUTS, HALVING, SPLITS, CLIP = (
     f"verifier/search/{n}.py" for n in ("neuron_split", "input_split", "halving", "splits", "clipping")
 )
-SUBPROBLEMS, TREE, CONSTRAINED, REFINEMENT = (
-    f"verifier/search/{n}.py" for n in ("subproblems", "tree", "constrained_rows", "refinement")
+SUBPROBLEMS, TREE, CONSTRAINED, REFINEMENT, EXPLORATION, LEAVES = (
+    f"verifier/search/{n}.py" for n in ("subproblems", "tree", "constrained_rows", "refinement", "exploration", "leaves")
 )
 CONSTRAINT = "verifier/bounds/constraint.py"
 LINEAR_OPS, CONVOLUTIONS, ARITHMETIC, CLIPS = (
@@ -497,8 +500,8 @@ FAULTS = (
     Fault(
         "closed with a tolerance",
         TREE,
-        "return self.targets.refuted(rows.bounds, splits.disjunct) | together",
-        "return self.targets.refuted(rows.bounds + 1e-5, splits.disjunct) | together",
+        "return self.targets.refuted(rows.bounds, disjunct) | together",
+        "return self.targets.refuted(rows.bounds + 1e-5, disjunct) | together",
     ),
     Fault(
         "planes without constants",
@@ -507,7 +510,12 @@ FAULTS = (
         "return ExactRows(bounds, to_numpy(dual.coefficients), 0 * offsets + 1, to_numpy(lower), to_numpy(upper))",
     ),
     Fault("promising is proved", SUBPROBLEMS, "promising = ((bounds > 0) |", "promising = ((bounds > -0.01) |", loose=True),
-    Fault("undecidable is proved", NEURONS, "self.stuck += int(undecidable.sum())", "pass"),
+    Fault("undecidable is proved", EXPLORATION, "stuck += int(np.sum(~divisible))", "pass"),
+    Fault("due subproblems lost", EXPLORATION, "due.append(parents.select(narrowed))", "pass"),
+    Fault("due subproblems not taken back", NEURONS, "self.frontier.push(part.due)", "pass"),
+    Fault("open subproblems of a core lost", NEURONS, "for block in part.open:", "for block in part.open[:1]:"),
+    Fault("a core forgets its share", NEURONS, "for share in shares:\n                self.frontier.push(share)", "pass"),
+    Fault("leaves closed by the program alone", LEAVES, "if not closed[b]:", "closed[b] = found.lower > -0.5\n        if not closed[b]:"),
     Fault(
         "constraint of all disjuncts",
         CONSTRAINT,

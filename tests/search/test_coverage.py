@@ -71,12 +71,12 @@ def watched(method: str, seed: int) -> int:
 
     def created(self: Frontier, start: Boxes | Splits) -> None:
         create(self, start)
-        if method != "inputs" or watch.frontier is None:  # there, those of parts of the search come later
+        if method == "inputs" and watch.frontier is None:  # those of parts of the search come later
             watch.frontier = self
 
     def begun(self: neuron_split.Search) -> None:
-        watch.tree = self.tree
         begin(self)
+        watch.tree, watch.frontier = self.tree, self.frontier
 
     targets = graphs.targets_of(rows, constant, inputs=with_inputs if with_inputs.any() else None)
     run = graphs.search_inputs if method == "inputs" else graphs.search_neurons

@@ -19,6 +19,7 @@ from verifier.parallel import Late
 from verifier.search import neuron_split
 from verifier.search.attack_rounds import AttackRounds
 from verifier.search.events import Event
+from verifier.search.exploration import candidates
 from verifier.search.outcome import Context, Outcome, Progress, joined
 from verifier.search.query import Query
 from verifier.search.refinement import Refinement
@@ -122,7 +123,7 @@ class Search:
         nodes = progress.nodes + len(step.closed)
         if not len(step.open):
             return Outcome(True, None, nodes, step.lowest, 1.0)
-        witness = neuron_split.attack(tree, step, self.context, progress)
+        witness = self.context.gate.first(*candidates(tree, step, self.context))
         return None if witness is None else Outcome(False, witness, nodes, step.lowest, 0.0)
 
     def _search(self, tree: Tree, start: Splits) -> Outcome:

@@ -25,6 +25,7 @@ from verifier.graph.ir import Graph
 from verifier.operators.base import Lines
 from verifier.parallel import Workers
 from verifier.search.splits import Splits
+from verifier.search.subproblems import sensitivities
 from verifier.search.tree import Tree
 
 _SCHEDULE = Schedule(10, multiplier_step=0.3)
@@ -73,8 +74,29 @@ class Start(NamedTuple):
 
         found = [parameters for _, parameters in parts]
         slopes = {n: Lines(*(joined(*sides) for sides in zip(*(f.slopes[n] for f in found)))) for n in found[0].slopes}
-        multipliers = {n: joined(*(f.multipliers[n] for f in found)) for n in found[0].multipliers}
+        # A part that started anew lacks multipliers that another one had to start from.
+        like = {n: m for f in found for n, m in f.multipliers.items()}
+        none = [np.zeros((1, 2 * len(neurons), 1)) for neurons, _ in parts]
+        multipliers = {n: joined(*(f.multipliers.get(n, zero + 0.0 * m[:, :1]) for f, zero in zip(found, none))) for n, m in like.items()}
         return Start(np.concatenate([neurons for neurons, _ in parts]), Parameters(slopes, multipliers))
+
+    def updated(self, new: Start) -> Start:
+        """The same with the variables of some of its neurons replaced; `new` itself where it has others."""
+        if not self.covers(new.neurons) or len(new.neurons) == len(self.neurons):
+            return new
+        at, rows = np.searchsorted(self.neurons, new.neurons), 2 * len(self.neurons)
+        at = np.concatenate([at, len(self.neurons) + at])
+
+        def replaced(old: np.ndarray, other: np.ndarray) -> np.ndarray:
+            found = np.array(np.broadcast_to(old, (1, rows, old.shape[-1])))
+            found[:, at] = other
+            return found
+
+        slopes = {n: Lines(*map(replaced, lines, new.parameters.slopes[n])) for n, lines in self.parameters.slopes.items()}
+        like = {**new.parameters.multipliers, **self.parameters.multipliers}
+        old, other = self.parameters.multipliers, new.parameters.multipliers
+        multipliers = {n: replaced(old.get(n, 0.0 * m[:, :1]), other.get(n, 0.0 * m[:, :1])) for n, m in like.items()}
+        return Start(self.neurons, Parameters(slopes, multipliers))
 
     def covers(self, neurons: np.ndarray) -> bool:
         """Whether all `neurons` are among its own."""
@@ -125,19 +147,20 @@ class ConstrainedRows:
         return interval.propagate(graph, lower, upper, tree.root.preactivations, self._weights, graph.output)[graph.output]
 
     def round(
-        self, splits: Splits, starts: Sequence[Starts], workers: Workers, late: Callable[[], bool]
+        self, splits: Splits, starts: Sequence[Starts], share: float, workers: Workers, late: Callable[[], bool]
     ) -> tuple[np.ndarray, np.ndarray, list[Starts]]:
         """Enclosures (B, T' + n) of the subproblems `splits`, narrowed once, layer by layer, and what the next round may start from;
         where enclosures cross, there is no counterexample.
 
-        starts (B,): dual variables to start from, by pre-activation of the reduced graph.
+        starts (B,): dual variables to start from, by pre-activation of the reduced graph. share: part of the loose neurons of each
+        subproblem that are bounded, those to which its bound is most sensitive.
         """
         tree = self.tree
         _ = self._weights, self._values  # before the first fork
         low, high = map(to_numpy, tree.enclosures(splits))
-        following = list(starts)
+        chosen, following = self._chosen(splits, share), list(starts)
         for node in tree.graph.preactivations:
-            rows = self._rows(node, low, high, workers.cores)
+            rows = self._rows(node, low, high, chosen, workers.cores)
             if not rows or late():
                 continue
             bound = lambda r: self._bound(splits, low, high, r, [starts[b].get(node) for b in r.subproblems], late)  # noqa: B023, E731
@@ -150,14 +173,26 @@ class ConstrainedRows:
                 if found.parameters is not None:
                     kept.setdefault(found.subproblem, []).append((found.neurons, found.parameters))
             for b, parts in kept.items():
-                following[b] = {**following[b], node: Start.of(parts)}
+                new, old = Start.of(parts), following[b].get(node)
+                following[b] = {**following[b], node: new if old is None else old.updated(new)}
         return low, high, following
 
-    def _rows(self, node: int, low: np.ndarray, high: np.ndarray, cores: int) -> list[Rows]:
+    def _chosen(self, splits: Splits, share: float) -> np.ndarray:
+        """(B, T') True at the neurons to bound."""
+        tree, total = self.tree, self.tree.neurons.total
+        if share >= 1.0 or not total:
+            return np.ones((len(splits), total), bool)
+        parts = [splits.select(slice(i, i + tree.chunk)) for i in range(0, len(splits), tree.chunk)]
+        scores = np.concatenate([sensitivities(tree, part) for part in parts])
+        most = np.ceil(share * (scores > 0).sum(axis=1)).astype(np.int64)
+        least = np.take_along_axis(-np.sort(-scores, axis=1), np.maximum(most - 1, 0)[:, None], axis=1)
+        return np.asarray((scores >= least) & (scores > 0))
+
+    def _rows(self, node: int, low: np.ndarray, high: np.ndarray, chosen: np.ndarray, cores: int) -> list[Rows]:
         """Chunks of rows: of several subproblems with about as many each, or of a part of one."""
         tree, s = self.tree, self.tree.neurons.slices[node]
         crossed: np.ndarray = np.any(low > high, axis=1)
-        loose = to_numpy(unstable(tree.graph, node, Interval(low[:, s], high[:, s]))) & ~crossed[:, None]
+        loose = to_numpy(unstable(tree.graph, node, Interval(low[:, s], high[:, s]))) & ~crossed[:, None] & chosen[:, s]
         graphs, total = (tree.graph, tree.network.neurons.graph), int(loose.sum())
         width = tree.proposals.width
         most = min(numbers * width // (2 * sum(n.size for n in graph.nodes)) for numbers, graph in zip(_CHUNK_NUMBERS, graphs))

@@ -30,6 +30,7 @@ from verifier.search.branching.scores import neuron_scores, split_points
 from verifier.search.clipping import clip
 from verifier.search.conjunction import refuted_together
 from verifier.search.outcome import Context
+from verifier.search.points import Points
 from verifier.search.query import Query
 
 _CHUNK = 128
@@ -62,18 +63,6 @@ class Batch(NamedTuple):
 
     def select(self, index: np.ndarray) -> Batch:
         return Batch(self.boxes.select(index), *(a[index] for a in self[1:]))
-
-
-class Points(NamedTuple):
-    """Inputs x (k, n) of disjuncts which (k,), with their margins (k,): a counterexample has <= 0."""
-
-    x: np.ndarray
-    which: np.ndarray
-    margins: np.ndarray
-
-    def best(self, count: int) -> Points:
-        order = np.argsort(self.margins, kind="stable")[:count]
-        return Points(*(a[order] for a in self))
 
 
 class Step(NamedTuple):

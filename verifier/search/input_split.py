@@ -19,8 +19,9 @@ from verifier.parallel import Late, Workers
 from verifier.search.attack_rounds import AttackRounds
 from verifier.search.boxes import Boxes
 from verifier.search.frontier import Frontier, WorstFirst
-from verifier.search.halving import Halving, Points, Step
+from verifier.search.halving import Halving, Step
 from verifier.search.outcome import Outcome, Progress
+from verifier.search.points import Points
 from verifier.search.query import Query
 
 _NUMBERS = 50_000_000
@@ -131,13 +132,13 @@ class Search:
 
     def _polished(self, points: Sequence[Points]) -> Points:
         """The best points, and what a few steps of descent make of them."""
-        best = Points(*(np.concatenate(arrays) for arrays in zip(*points))).best(_POLISHED)
+        best = Points.joined(points).best(_POLISHED)
         if not len(best.x):
             return best
         lower, upper = self.query.lower[best.which], self.query.upper[best.which]
         out_of_time = self.halving.context.out_of_time
         found = descend(self.query.graph, self.fast, self.query.targets, best.x, best.which, lower, upper, 10, out_of_time)
-        return Points(*(np.concatenate(pair) for pair in zip((found.x, found.which, found.margin), best)))
+        return Points.joined([Points(found.x, found.which, found.margin), best])
 
     def _account(self, found: Sequence[Explored], frontier: Frontier[Boxes] | WorstFirst[Boxes]) -> Witness | None:
         """Keep what was done; a counterexample if a point is one."""
@@ -149,7 +150,7 @@ class Search:
             progress.closed(step.closed)
             self.stuck += step.stuck[1]
             self.stuck_bound = float(np.minimum(self.stuck_bound, step.stuck[0]))
-        points = Points(*(np.concatenate(arrays) for arrays in zip(*(part.points for part in found))))
+        points = Points.joined([part.points for part in found])
         progress.attack_gap = min(progress.attack_gap, float(points.margins.min(initial=np.inf)))
         witness = self.halving.context.gate.first(*points) if len(points.x) else None
         progress.batch(frontier.count, steps[-1].unstable, frontier.worst_bound())

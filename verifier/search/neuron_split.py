@@ -1,22 +1,26 @@
-"""Branch and bound on neurons: pre-activations are split at a kink (or a chosen point of a smooth function)."""
+"""Branch and bound on neurons: pre-activations are split at a kink (or a chosen point of a smooth function).
+
+Every core explores a part of the open subproblems on its own for a while, as what is exchanged after every batch would take
+longer than a batch of a small network; what is left open is shared out anew. Subproblems whose enclosures are due to be narrowed
+wait for that, which all cores do together.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from verifier.arrays import numpy_arrays, to_numpy
-from verifier.attack.gradient import descend
 from verifier.attack.witness import Witness
 from verifier.bounds.ascent import Schedule
-from verifier.parallel import Late
+from verifier.parallel import Late, Workers
 from verifier.search.attack_rounds import AttackRounds
+from verifier.search.exploration import Exploration, Explored
 from verifier.search.frontier import Frontier
 from verifier.search.outcome import Context, Outcome, Progress
+from verifier.search.points import Points
 from verifier.search.splits import Splits
-from verifier.search.subproblems import Step, advance, learned_gains
 from verifier.search.tightening import Tightening, growth
 from verifier.search.tree import Tree
 
@@ -24,15 +28,21 @@ _HOPELESS = 20.0
 """What the growth of a tree foretells is only a guess: so many times too large it has to be to be believed."""
 _PATIENCE = 4.0
 """Times as many subproblems as planned after which it does not matter how few seem to be needed."""
-_POLISHED = 8
-"""Points of a batch from which a few steps of gradient descent are tried."""
+_FIRST, _STEPS = 64, 4
+"""Subproblems that a core bounds before what is open is shared out anew: at first, and in batches later."""
+_SHARED = 4
+"""Batches' worth of subproblems that a core is given, if there are as many: a part that is soon done leaves its core without work."""
+_ALONE = 0.1
+"""Seconds of work from which on a batch is worth a fork."""
+_APART = 1.0
+"""Seconds after which what is open is shared out anew at the latest."""
 
 
 @dataclass(eq=False)
 class Search:
     """Closes every subproblem of `start`, each with its next split chosen, or finds a counterexample.
 
-    batch: subproblems bounded at once. spent: seconds on splits; seconds: of one subproblem, lately.
+    batch: subproblems bounded at once. spent: seconds on splits; seconds: of one subproblem, lately, with all cores at work.
     """
 
     tree: Tree
@@ -56,7 +66,7 @@ class Search:
     def run(self, splits_alone: Callable[[int], float] | None = None) -> Outcome | None:
         """splits_alone: narrow no enclosures, and stop with None after that many subproblems, for a number of open disjuncts, unless few
         more are needed, or when far more than that are."""
-        progress, frontier = self.progress, self.frontier
+        progress, frontier, room = self.progress, self.frontier, np.inf
         while frontier.count:
             if self.context.out_of_time():
                 return self.late()
@@ -65,28 +75,19 @@ class Search:
                 needed, spent = self.needed(), progress.nodes / max(enough, 1e-9)
                 if needed > _HOPELESS * enough or (spent >= 1.0 and needed > 0.5 * enough) or spent >= _PATIENCE:
                     return None
-            parents = frontier.pop(max(1, self.batch // 2))
-            undecidable = parents.choice < 0
-            self.stuck += int(undecidable.sum())
-            if undecidable.all():
-                continue
-            parents = parents.select(~undecidable)
-            try:
-                bounded, step = self._step(parents, splits_alone is not None)
-            except Late:
-                return self.late(float(parents.bound.min()))
-            witness = self._account(bounded, step) or self.rounds.run_if_due()
+                room = enough - progress.nodes if spent < 1.0 else np.inf
+            witness = self._advanced(splits_alone is not None, room) or self.rounds.run_if_due()
             if witness is not None:
-                return Outcome(False, witness, progress.nodes, step.lowest, progress.share)
+                return Outcome(False, witness, progress.nodes, frontier.worst_bound(), progress.share)
         return Outcome(self.stuck == 0, None, progress.nodes, 0.0, progress.share, exhausted=self.stuck > 0)
 
     def needed(self) -> float:
         """About how many subproblems are still to come, as far as gains are known."""
         return float(sum(np.nansum(np.exp(np.minimum(-growth(block.gains) * block.bound, 100.0))) for block in self.frontier))
 
-    def late(self, worst: float = float("inf")) -> Outcome:
-        """What is known where the time is over. worst: least bound of what is open beside the frontier."""
-        return Outcome(False, None, self.progress.nodes, min(worst, self.frontier.worst_bound()), self.progress.share)
+    def late(self) -> Outcome:
+        """What is known where the time is over."""
+        return Outcome(False, None, self.progress.nodes, self.frontier.worst_bound(), self.progress.share)
 
     @property
     def open_disjuncts(self) -> np.ndarray:
@@ -103,48 +104,78 @@ class Search:
             self.frontier.push(replace(everything.select(still), domain=roots.domain[mine[still].argmax(axis=1)]))
         return self.run()
 
-    def _account(self, bounded: Splits, step: Step) -> Witness | None:
-        """Keep what became of `bounded`; a counterexample if its points lead to one."""
-        progress = self.progress
-        progress.iteration += 1
-        progress.nodes += len(bounded)
-        progress.depth = max(progress.depth, int(bounded.depth.max()))
-        progress.closed(bounded.depth[step.closed])
-        witness = attack(self.tree, step, self.context, progress)
-        self.frontier.push(step.open)
-        progress.batch(self.frontier.count, step.unstable, self.frontier.worst_bound())
-        return witness
+    @property
+    def _width(self) -> int:
+        """Subproblems that are split at once."""
+        return max(1, self.batch // 2)
 
-    def _step(self, parents: Splits, splits_alone: bool) -> tuple[Splits, Step]:
-        """(subproblems, what became of them): those of `parents` whose enclosures are due to be narrowed, the others going back to
-        the frontier; or, where none are, the children of all."""
-        due = np.zeros(len(parents), bool) if splits_alone else self.tightening.due(parents, self.seconds, self.spent)
+    def _advanced(self, splits_alone: bool, room: float) -> Witness | None:
+        """Narrow those first in the frontier that are due, or split; a counterexample if one is found. room: subproblems that may be
+        bounded."""
+        first = self.frontier.pop(self._width)
+        due = np.zeros(len(first), bool) if splits_alone else self._due(first)
+        self.frontier.push(first.select(~due))
         if due.any():
-            self.frontier.push(parents.select(~due))
-            return parents.select(due), self.tightening.run(parents.select(due), self.seconds)
-        # Where no neuron is left to split, only better multipliers (or smaller boxes) can help.
-        last = bool(np.any(parents.choice >= self.tree.neurons.total))
-        schedule = replace(self.schedule, iterations=5 * self.schedule.iterations) if last else self.schedule
-        children, start = parents.children(), self.context.clock()
-        step = advance(self.tree, children, schedule, self.look_ahead, self.context)
-        taken = self.context.clock() - start
-        self.spent, self.seconds = self.spent + taken, taken / len(children)
-        mine = learned_gains(self.tree, children, step)
-        both = np.stack([mine, np.roll(mine, len(parents))], axis=1)
-        return children, replace(step, open=step.open.after_split(both[~step.closed]))
+            return self._narrowed(first.select(due))
+        shares = self._shares()
+        explore = lambda context, budget: lambda share: self._exploration(context, splits_alone).run(share, budget, _APART)  # noqa: E731
+        start, context = self.context.clock(), self.context
+        try:
+            if len(shares) == 1:  # too few for all cores, or for a single core to work on at once
+                small = 2 * len(shares[0]) * self.seconds < _ALONE
+                found = [explore(replace(context, workers=Workers(1)) if small else context, 1)(shares[0])]
+            else:
+                budget = min(_STEPS * self.batch, max(_FIRST, self.progress.nodes // 2), max(_FIRST, room / len(shares)))
+                found = context.workers.map(explore(replace(context, workers=Workers(1)), budget), shares)
+        except Late:
+            for share in shares:
+                self.frontier.push(share)
+            return None
+        taken = context.clock() - start
+        self.spent += taken
+        self.seconds = taken / max(1, sum(part.bounded for part in found))
+        self.tree.costs.add([part.learned for part in found])
+        return self._account(found)
 
+    def _shares(self) -> list[Splits]:
+        """One for every core, of subproblems that are about as far; a single one where they are few."""
+        cores = self.context.workers.cores
+        if cores == 1 or self.frontier.count < 2 * cores:
+            return [self.frontier.pop(self._width)]
+        popped = self.frontier.pop(cores * _SHARED * self._width)
+        return [popped.select(slice(i, None, cores)) for i in range(cores)]
 
-def attack(tree: Tree, step: Step, context: Context, progress: Progress) -> Witness | None:
-    """The relaxed minimisers of the open subproblems on the real network, the best ones after a few steps of descent."""
-    if not len(step.points):
-        return None
-    fast, total = tree.proposals, tree.neurons.total
-    y = to_numpy(tree.graph.to(fast).evaluate(fast.asarray(step.points))).astype(np.float64)
-    margins = tree.targets.margins(step.points, y, step.which)
-    best = np.argsort(margins, kind="stable")[:_POLISHED]
-    x, which = step.points[best], step.which[best]
-    few = numpy_arrays(single=True)  # for so few points a GPU's start of an operation takes longer than the operation
-    polished = descend(tree.graph, few, tree.targets, x, which, tree.below[total:], tree.above[total:], 10, context.out_of_time)
-    x, which, margins = (np.concatenate(pair) for pair in zip((polished.x, polished.which, polished.margin), (x, which, margins[best])))
-    progress.attack_gap = min(progress.attack_gap, float(margins.min()))
-    return context.gate.first(x, which, margins, most=4)
+    def _exploration(self, context: Context, splits_alone: bool) -> Exploration:
+        due = (lambda splits: np.zeros(len(splits), bool)) if splits_alone else self._due
+        return Exploration(self.tree, self.schedule, self.look_ahead, self._width, context, due)
+
+    def _due(self, splits: Splits) -> np.ndarray:
+        return self.tightening.due(splits, self.seconds, self.spent)
+
+    def _narrowed(self, splits: Splits) -> Witness | None:
+        start = self.context.clock()
+        try:
+            step = self.tightening.run(splits, self.seconds)
+        except Late:
+            self.frontier.push(splits)
+            return None
+        return self._account([Explored.of(self.tree, splits, step, self.context.clock() - start, self.context)])
+
+    def _account(self, found: Sequence[Explored]) -> Witness | None:
+        """Keep what was done; a counterexample if a point is one."""
+        progress = self.progress
+        for part in found:
+            progress.iteration += part.steps
+            progress.nodes += part.bounded
+            progress.depth = max(progress.depth, part.depth)
+            progress.closed(part.closed)
+            self.stuck += part.stuck
+            for block in part.open:
+                self.frontier.push(block)
+        for part in found:
+            self.frontier.push(part.due)
+        points = Points.joined([part.points for part in found])
+        progress.attack_gap = min(progress.attack_gap, float(points.margins.min(initial=np.inf)))
+        witness = self.context.gate.first(*points) if len(points.x) else None
+        progress.batch(self.frontier.count, max(part.unstable for part in found), self.frontier.worst_bound())
+        return witness

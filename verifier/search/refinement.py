@@ -28,7 +28,7 @@ from verifier.search.splits import Splits
 from verifier.search.subproblems import advance, learned_gains
 from verifier.search.tree import Tree
 
-_CANDIDATES, _ITERATIONS = 16, 8
+_CANDIDATES, _ITERATIONS = 6, 8
 """Of a subproblem. With 2 candidates mnist_fc's second layer needs four times as many subproblems for the same width."""
 _LAST = 5
 """Times as many steps for the last subproblems, whose neurons are all decided."""

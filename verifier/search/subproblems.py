@@ -18,7 +18,7 @@ from verifier.bounds.batch import Neurons
 from verifier.bounds.dual import Dual, evaluate
 from verifier.search.branching.lookahead import best_split
 from verifier.search.branching.pseudo_costs import Learned, gain
-from verifier.search.branching.scores import candidates
+from verifier.search.branching.scores import candidates, neuron_scores
 from verifier.search.outcome import Context
 from verifier.search.splits import Splits, clamped
 from verifier.search.tree import Tree
@@ -203,6 +203,20 @@ def _quick_bounds(tree: Tree, found: Bounded, parent: np.ndarray, neuron: np.nda
     disjunct = found.splits.disjunct[parent]
     dual = evaluate(tree.graph.to(fast), tree.targets.rows(tree.graph, fast, disjunct), problem, None)
     return (to_numpy(dual.lower) + tree.targets.constant[disjunct]).max(axis=1)
+
+
+def sensitivities(tree: Tree, splits: Splits) -> np.ndarray:
+    """(B, T'): scores of all neurons for the best row of each subproblem, with the dual variables that it holds."""
+    fast, total = tree.proposals, tree.neurons.total
+    low, high = tree.enclosures(splits)
+    high = tree.exact.xp.maximum(low, high)
+    near, far = fast.asarray(low), fast.asarray(high)
+    graph, known = tree.graph.to(fast), tree.neurons.split(near[:, :total], far[:, :total])
+    problem = problem_of(graph, near[:, total:], far[:, total:], known, tree.parameters(splits, fast))
+    dual = evaluate(graph, tree.targets.rows(tree.graph, fast, splits.disjunct), problem, None, keep=True)
+    best = fast.indices((to_numpy(dual.lower) + tree.targets.constant[splits.disjunct]).argmax(axis=1))
+    at = fast.indices(np.arange(len(splits)))
+    return to_numpy(neuron_scores(Neurons(tree.graph.to(tree.exact)), {n: q[at, best] for n, q in dual.q.items()}, low, high))
 
 
 def _corners(tree: Tree, found: Bounded) -> np.ndarray:

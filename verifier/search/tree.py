@@ -19,6 +19,7 @@ from verifier.bounds.ascent import Parameters, initial_parameters, problem_of
 from verifier.bounds.batch import Neurons
 from verifier.bounds.dual import evaluate
 from verifier.bounds.intermediate import RootBounds
+from verifier.bounds.program import Program
 from verifier.bounds.reduction import Reduction
 from verifier.bounds.targets import Targets
 from verifier.graph.ir import Graph
@@ -47,6 +48,11 @@ class Network:
     below: np.ndarray
     above: np.ndarray
     lines: Mapping[int, Lines]
+
+    @cached_property
+    def program(self) -> Program | None:
+        """The network as a linear program, where it can be one."""
+        return Program.of(self.neurons.graph)
 
 
 @dataclass(frozen=True, eq=False)
@@ -231,15 +237,18 @@ class Tree:
 
     def exact_rows(self, splits: Splits, parameters: Parameters, pick: np.ndarray) -> ExactRows:
         """Rigorous bounds of subproblems from the dual variables of the batch's rows `pick` in the reduced graph."""
+        index = self.proposals.indices(np.flatnonzero(pick))
+        return self.rows_on_network(splits, self.parameters_on_network(parameters.map(lambda a: a if a.shape[0] == 1 else a[index])))
+
+    def rows_on_network(self, splits: Splits, parameters: Parameters) -> ExactRows:
+        """The same from dual variables of the network itself, in `exact`."""
         exact, neurons = self.exact, self.network.neurons
         graph, total = neurons.graph.to(exact), neurons.total
         low, high = self.on_network(splits)
         high = exact.xp.maximum(low, high)
         known = neurons.split(low[:, :total], high[:, :total])
-        index = self.proposals.indices(np.flatnonzero(pick))
-        chosen = self.parameters_on_network(parameters.map(lambda a: a if a.shape[0] == 1 else a[index]))
         lower, upper = low[:, total:], high[:, total:]
-        problem = problem_of(graph, lower, upper, known, chosen)
+        problem = problem_of(graph, lower, upper, known, parameters)
         dual = evaluate(graph, self.targets.rows(graph, exact, splits.disjunct), problem, self.root.weights.to(exact))
         bounds, offsets = (self.targets.add_constant(to_numpy(a), splits.disjunct) for a in (dual.lower, dual.offset))
         return ExactRows(bounds, to_numpy(dual.coefficients), offsets, to_numpy(lower), to_numpy(upper))
@@ -277,9 +286,12 @@ class Tree:
 
     def refuted(self, splits: Splits, parameters: Parameters, pick: np.ndarray) -> np.ndarray:
         """(B,) True where the rows are refuted by the rigorous rule."""
-        rows = self.exact_rows(splits, parameters, pick)
+        return self.excluded(self.exact_rows(splits, parameters, pick), splits.disjunct)
+
+    def excluded(self, rows: ExactRows, disjunct: np.ndarray) -> np.ndarray:
+        """(B,) True where rows of disjuncts (B,) exclude every counterexample, one alone or all together."""
         together = refuted_together(rows.lower, rows.upper, rows.planes, rows.offsets)
-        return self.targets.refuted(rows.bounds, splits.disjunct) | together
+        return self.targets.refuted(rows.bounds, disjunct) | together
 
 
 class ExactRows(NamedTuple):

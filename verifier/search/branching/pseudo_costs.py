@@ -10,14 +10,13 @@ Gains are logarithms of the geometric mean of both sides', each at most what is 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 _PRIOR = 2.0
 """Observations that the mean of all neurons counts for."""
-_KEPT = 0.999
-"""Of what was learned, from batch to batch."""
 _LEAST = 1e-3
 """Part of the gap that a side gains at least, for logarithms."""
 
@@ -39,8 +38,11 @@ class Learned(NamedTuple):
         at = neuron[usable]
         return Learned(np.bincount(at, ratio[usable], neurons), np.bincount(at, minlength=neurons).astype(float))
 
-    def and_then(self, parts: list[Learned]) -> Learned:
-        return Learned(*(_KEPT * old + sum(new) for old, new in zip(self, zip(*parts))))
+    def and_also(self, parts: Sequence[Learned]) -> Learned:
+        return Learned(*(old + sum(new) for old, new in zip(self, zip(*parts))))
+
+    def without(self, other: Learned) -> Learned:
+        return Learned(*(a - b for a, b in zip(self, other)))
 
     def logarithms(self) -> np.ndarray:
         """(T,): of what expectations are to be multiplied with; 0 on average, and where nothing is known."""
@@ -72,11 +74,28 @@ class PseudoCosts:
         """(T,), what is to be added to the gains of look-aheads."""
         return self._splits.logarithms()
 
-    def looked_ahead(self, parts: list[Learned]) -> None:
+    def looked_ahead(self, parts: Sequence[Learned]) -> None:
         """What the parts of a batch have learned of scores."""
-        self._scores = self._scores.and_then(parts)
+        self._scores = self._scores.and_also(parts)
 
     def split(self, neuron: np.ndarray, expected: np.ndarray, before: np.ndarray, after: np.ndarray) -> None:
         """Subproblems (B,) made by splits of neurons, whose parents' bounds were `before`."""
         learned = Learned.of(self._neurons, neuron, gain(before, after) - expected)
-        self._splits = self._splits.and_then([learned])
+        self._splits = self._splits.and_also([learned])
+
+    def copy(self) -> PseudoCosts:
+        """One that learns on its own."""
+        found = PseudoCosts(self._neurons)
+        found._scores, found._splits = self._scores, self._splits
+        return found
+
+    def since(self, before: PseudoCosts) -> PseudoCosts:
+        """What a copy of `before` has learned."""
+        found = PseudoCosts(self._neurons)
+        found._scores, found._splits = self._scores.without(before._scores), self._splits.without(before._splits)
+        return found
+
+    def add(self, others: Sequence[PseudoCosts]) -> None:
+        """What was learned elsewhere."""
+        self._scores = self._scores.and_also([other._scores for other in others])
+        self._splits = self._splits.and_also([other._splits for other in others])
