@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 
 from verifier import parallel
-from verifier.parallel import Late, Workers
+from verifier.parallel import Late, Workers, within_memory
 
 pytestmark = pytest.mark.skipif(os.name != "posix" or not hasattr(os, "fork"), reason="children are forked")
 
@@ -79,3 +80,37 @@ def test_an_answer_in_time_is_taken_after_the_deadline() -> None:
 
     with Workers(2, time.monotonic() + 0.1) as workers:
         assert workers.map(work, range(2)) == [0, 1]
+
+
+class Pieces(list[int]):
+    def select(self, index: slice) -> Pieces:
+        return Pieces(self[index])
+
+
+def out_of_memory() -> Exception:
+    """What torch raises on a device, where torch is in use."""
+    torch = sys.modules.get("torch")
+    return MemoryError() if torch is None else torch.cuda.OutOfMemoryError()
+
+
+@pytest.mark.parametrize("most", [1, 3, 100])
+def test_what_does_not_fit_the_memory_is_done_in_parts(most: int) -> None:
+    sizes: list[int] = []
+
+    def work(pieces: Pieces) -> list[int]:
+        sizes.append(len(pieces))
+        if len(pieces) > most:
+            raise out_of_memory()
+        return [2 * p for p in pieces]
+
+    found = within_memory(work, Pieces(range(11)))
+    assert [r for part in found for r in part] == list(range(0, 22, 2))
+    assert max(map(len, found)) <= most and len(sizes) <= 21
+
+
+def test_a_single_piece_that_does_not_fit_is_an_error() -> None:
+    def work(pieces: Pieces) -> None:
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        within_memory(work, Pieces(range(3)))

@@ -15,7 +15,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterable
-from typing import TypeVar
+from typing import Protocol, Self, TypeVar
 
 from threadpoolctl import threadpool_limits
 
@@ -79,6 +79,34 @@ class Workers:
     def __exit__(self, *exception: object) -> None:
         if self._limit is not None:
             self._limit.restore_original_limits()
+
+
+class Divisible(Protocol):
+    """Pieces of work that can be done in parts."""
+
+    def __len__(self) -> int: ...
+
+    def select(self, index: slice) -> Self: ...
+
+
+D = TypeVar("D", bound=Divisible)
+
+
+def within_memory(function: Callable[[D], R], pieces: D) -> list[R]:
+    """function(pieces), or, where that does not fit the memory of the device, of both halves of it, and so on down to a single piece."""
+    try:
+        return [function(pieces)]
+    except _out_of_memory():
+        if len(pieces) < 2:
+            raise
+    middle = len(pieces) // 2  # outside of the handler: what the failed attempt holds is free by now
+    return [r for part in (slice(None, middle), slice(middle, None)) for r in within_memory(function, pieces.select(part))]
+
+
+def _out_of_memory() -> tuple[type[Exception], ...]:
+    """What numpy raises, and torch where it is in use."""
+    torch = sys.modules.get("torch")
+    return (MemoryError,) if torch is None else (MemoryError, torch.cuda.OutOfMemoryError)
 
 
 class _Child:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from tests import graphs
 from verifier.bounds.ascent import Schedule
 from verifier.operators.base import Elementwise
+from verifier.search import subproblems
 from verifier.search.exploration import Exploration, Explored
 from verifier.search.outcome import Context
 from verifier.search.splits import Splits
@@ -67,3 +69,23 @@ def test_a_point_that_seems_to_be_a_counterexample_ends_it() -> None:
     found = Exploration(violated, Schedule(5), 4, 4, ctx, lambda s: np.zeros(len(s), bool)).run(share, 100_000, 20.0)
     assert found.points.margins.min() <= 0 and found.steps <= 3
     assert accounted(found) == pytest.approx(weight(share.depth))
+
+
+def test_a_batch_that_does_not_fit_the_memory_is_bounded_in_parts() -> None:
+    """Nothing is lost, and nothing else comes out."""
+    ctx = graphs.context(20.0)
+    tree, share = started(2, ctx)
+    children = share.children()
+    for _ in range(3):
+        children = advance(tree, children, Schedule(5), 1, ctx).open.children()
+    whole, original = advance(tree, children, Schedule(5), 1, ctx), subproblems.bound
+
+    def small(tree: Tree, splits: Splits, schedule: Schedule, context: Context) -> subproblems.Bounded:
+        if len(splits) > 3:
+            raise MemoryError
+        return original(tree, splits, schedule, context)
+
+    with patch.object(subproblems, "bound", small):
+        parts = advance(tree, children, Schedule(5), 1, ctx)
+    assert len(children) > 6 and (whole.closed == parts.closed).all()
+    np.testing.assert_allclose(whole.open.bound, parts.open.bound, rtol=1e-6)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -22,7 +23,7 @@ from verifier.bounds.forward import forms_memory, rows_beside_forms
 from verifier.bounds.rigorous import ErrorWeights
 from verifier.bounds.targets import Targets
 from verifier.graph.ir import Graph
-from verifier.parallel import Late
+from verifier.parallel import Late, within_memory
 from verifier.search.boxes import Boxes
 from verifier.search.branching.lookahead import best_split
 from verifier.search.branching.pseudo_costs import gain
@@ -172,7 +173,7 @@ class Halving:
         # Where a box is dear enough for forms, no core should wait for another.
         chunk = self.chunk if self.most is None else min(self.chunk, -(-len(boxes) // self.context.workers.cores))
         parts = [boxes.select(slice(i, i + chunk)) for i in range(0, len(boxes), chunk)]
-        batches = self.context.workers.map(self._bound_chunk, parts)
+        batches = [b for part in self.context.workers.map(partial(within_memory, self._bound_chunk), parts) for b in part]
         return Batch(Boxes.concatenate([b.boxes for b in batches]), *(np.concatenate(field) for field in zip(*(b[1:] for b in batches))))
 
     def _bound_chunk(self, boxes: Boxes) -> Batch:

@@ -8,6 +8,7 @@ refuted is evaluated once more by the rigorous float64 rule, and only that close
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from verifier.attack.gradient import minimisers
 from verifier.bounds.ascent import Ascent, Parameters, Schedule, problem_of
 from verifier.bounds.batch import Neurons
 from verifier.bounds.dual import Dual, evaluate
+from verifier.parallel import within_memory
 from verifier.search.branching.lookahead import best_split
 from verifier.search.branching.pseudo_costs import Learned, gain
 from verifier.search.branching.scores import candidates, neuron_scores
@@ -81,7 +83,7 @@ def advance(tree: Tree, splits: Splits, schedule: Schedule, look_ahead: int, con
         lowest = float(found.bounds.max(axis=1).min())
         return Step(found.closed, chosen, lowest, _corners(tree, left), chosen.disjunct, _unstable_count(tree, left), learned)
 
-    steps = context.workers.map(work, chunks)
+    steps = [s for part in context.workers.map(partial(within_memory, work), chunks) for s in part]
     tree.costs.looked_ahead([s.learned for s in steps])
     return Step(
         np.concatenate([s.closed for s in steps]),
