@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from unittest.mock import patch
 
 import numpy as np
@@ -11,6 +10,7 @@ from verifier.bounds.targets import Targets
 from verifier.graph.ir import Graph
 from verifier.parallel import Late, Workers
 from verifier.search import neuron_split
+from verifier.search.splits import Splits
 
 
 def query(seed: int) -> tuple[Graph, Targets, np.ndarray, np.ndarray]:
@@ -37,26 +37,20 @@ def test_verdicts_do_not_depend_on_cores(seed: int, cores: int) -> None:
             assert outcome.proved and outcome.proved_share == pytest.approx(1.0)
 
 
-def test_what_a_core_does_not_finish_in_time_stays_open() -> None:
-    """The third exchange comes too late: nothing of it counts as closed."""
-    calls, original = [0], Workers.map
+def test_what_cores_do_not_finish_in_time_stays_open() -> None:
+    """Every second exchange comes too late: nothing of it is taken for done, and the shares are worked on again."""
+    exchanges, original = [0, 0], Workers.map
 
-    def late(self: Workers, function: object, items: object) -> list[object]:
-        calls[0] += 1
-        if calls[0] == 3:
-            raise Late
+    def late(self: Workers, function: object, items: list[object]) -> list[object]:
+        if isinstance(items[0], Splits) and len(items) > 1:
+            exchanges[0] += 1
+            if exchanges[0] % 2:
+                exchanges[1] += 1
+                raise Late
         return original(self, function, items)  # type: ignore[arg-type]
 
-    shares: list[float] = []
-    account = neuron_split.Search.late
-    ended = lambda self: (shares.append(self.progress.share + open_weight(self)), account(self))[1]  # noqa: E731
-    ctx = graphs.context(2.0, workers=Workers(2))
-    with patch.object(neuron_split, "_FIRST", 4), patch.object(Workers, "map", late), patch.object(neuron_split.Search, "late", ended):
-        clock = iter([*[0.0] * 60, *[9.0] * 10_000])
-        outcome = graphs.search_neurons(*query(0), ctx=replace(ctx, clock=lambda: next(clock)), threads=2, batch=8)
-    assert not outcome.proved and outcome.witness is None
-    assert shares == [pytest.approx(1.0)] * len(shares)
-
-
-def open_weight(search: neuron_split.Search) -> float:
-    return float(sum((0.5 ** block.depth.astype(float)).sum() for block in search.frontier)) / search.progress.total_weight
+    with patch.object(neuron_split, "_FIRST", 4), patch.object(Workers, "map", late):
+        for seed in (0, 1, 3, 4):
+            outcome = graphs.search_neurons(*query(seed), seconds=30.0, threads=2, batch=8)
+            assert outcome.proved and outcome.proved_share == pytest.approx(1.0)
+    assert exchanges[1] > 3

@@ -131,9 +131,9 @@ class Search:
             for share in shares:
                 self.frontier.push(share)
             return None
-        taken = context.clock() - start
+        taken, bounded = context.clock() - start, sum(part.bounded for part in found)
         self.spent += taken
-        self.seconds = taken / max(1, sum(part.bounded for part in found))
+        self.seconds = taken / bounded if bounded else self.seconds
         self.tree.costs.add([part.learned for part in found])
         return self._account(found)
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 
@@ -23,6 +22,7 @@ from verifier.bounds.rigorous import error_weights
 from verifier.bounds.targets import Targets
 from verifier.graph.ir import Graph
 from verifier.operators.base import Nonlinear
+from verifier.parallel import Workers
 from verifier.search.outcome import Context
 from verifier.search.splits import Splits
 from verifier.search.subproblems import advance, learned_gains
@@ -110,14 +110,17 @@ class Trees:
 
     def least(self) -> np.ndarray:
         """Rigorous lower bounds (2 m,) of the outputs and of their negatives; -inf where the time was over before."""
-        count = len(self.enough)
+        count, workers = len(self.enough), self.context.workers
         found, leaf = np.full(count, -np.inf), self.tree.graph.input_size + 2 * self.tree.neurons.total
         together = max(1, _KEPT_NUMBERS // (leaf * self.subproblems))
+        # Every core grows trees of its own: to share out every batch would take longer than the batch.
+        alone = replace(self, context=replace(self.context, workers=Workers(1)))
         for first in range(0, count, together):
             if self.context.out_of_time():
                 break
             rows = np.arange(first, min(first + together, count))
-            found[rows] = self._least(rows)
+            parts = [part for i in range(workers.cores) if len(part := rows[i :: workers.cores])]
+            found[np.concatenate(parts)] = np.concatenate(workers.map(alone._least, parts))
         return found
 
     def _least(self, rows: np.ndarray) -> np.ndarray:
@@ -129,7 +132,7 @@ class Trees:
         leaves = self._grown(tree)
         alone = replace(tree, targets=replace(targets, constant=np.zeros((count, 1))))
         parts = [leaves.select(slice(i, i + tree.chunk)) for i in range(0, len(leaves), tree.chunk)]
-        bounds = np.concatenate([np.zeros(0), *self.context.workers.map(partial(_accepted, alone), parts)])
+        bounds = np.concatenate([np.zeros(0), *(_accepted(alone, part) for part in parts)])
         found = self.enough[rows]
         np.minimum.at(found, leaves.disjunct, bounds)
         return found
@@ -163,7 +166,7 @@ class Trees:
         rank = np.arange(len(which)) - np.repeat(first, np.diff(first, append=len(which)))
         divisible = leaves.choice[order] >= 0
         grows = (sizes < self.subproblems) & np.isin(np.arange(len(sizes)), which[first][divisible[first]])
-        each = max(1, tree.chunk * self.context.workers.cores // max(1, int(grows.sum())))
+        each = max(1, tree.chunk // max(1, int(grows.sum())))
         chosen = np.zeros(len(leaves), bool)
         chosen[order[grows[which] & divisible & (rank < each)]] = True
         return chosen
