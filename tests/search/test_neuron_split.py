@@ -42,7 +42,7 @@ def test_what_cores_do_not_finish_in_time_stays_open() -> None:
     exchanges, original = [0, 0], Workers.map
 
     def late(self: Workers, function: object, items: list[object]) -> list[object]:
-        if isinstance(items[0], Splits) and len(items) > 1:
+        if len(items) > 1 and isinstance(items[0], Splits) and (items[0].choice >= 0).any():
             exchanges[0] += 1
             if exchanges[0] % 2:
                 exchanges[1] += 1
@@ -50,7 +50,7 @@ def test_what_cores_do_not_finish_in_time_stays_open() -> None:
         return original(self, function, items)  # type: ignore[arg-type]
 
     with patch.object(neuron_split, "_FIRST", 4), patch.object(Workers, "map", late):
-        for seed in (0, 1, 3, 4):
+        for seed in (0, 1, 3, 4, 6, 7, 9, 10):
             outcome = graphs.search_neurons(*query(seed), seconds=30.0, threads=2, batch=8)
             assert outcome.proved and outcome.proved_share == pytest.approx(1.0)
-    assert exchanges[1] > 3
+    assert exchanges[1] > 2

@@ -29,31 +29,28 @@ _POLISHED = 8
 
 
 class Explored(NamedTuple):
-    """What has become of a part: `bounded` subproblems in `steps` batches, the deepest at `depth`, took `seconds`; closed: depths of those
-    that are; stuck: open ones that cannot be split; open: blocks of the others; due: those of them whose enclosures are to be narrowed.
+    """What has become of a part: `bounded` subproblems in `steps` batches, the deepest at `depth`. closed: depths of those that are;
+    stuck: open ones that cannot be split; open: blocks of the others; due: those of them whose enclosures are to be narrowed.
 
-    lowest, unstable: least bound and unstable neurons of a subproblem in the last batch. learned: of splits.
+    unstable: neurons of a subproblem of the last batch, on average. learned: of splits.
     """
 
     bounded: int
     steps: int
     depth: int
-    seconds: float
     closed: np.ndarray
     stuck: int
     open: Sequence[Splits]
     due: Splits
     points: Points
-    lowest: float
     unstable: float
     learned: PseudoCosts
 
     @staticmethod
-    def of(tree: Tree, splits: Splits, step: Step, seconds: float, context: Context) -> Explored:
-        """A single step with `splits`."""
-        depth, points = int(splits.depth.max()), candidates(tree, step, context)
-        none = splits.select(slice(0, 0)), points, step.lowest, step.unstable, PseudoCosts(tree.neurons.total)
-        return Explored(len(splits), 1, depth, seconds, splits.depth[step.closed], 0, [step.open], *none)
+    def of(tree: Tree, splits: Splits, step: Step, context: Context) -> Explored:
+        """A single step with `splits`, of which the tree has learned already."""
+        rest = splits.select(slice(0, 0)), candidates(tree, step, context), step.unstable, PseudoCosts(tree.neurons.total)
+        return Explored(len(splits), 1, int(splits.depth.max()), splits.depth[step.closed], 0, [step.open], *rest)
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,9 +68,8 @@ class Exploration:
         """At least a batch of `share`, and no more once `budget` subproblems are bounded, `seconds` are over, or a point seems to be a
         counterexample."""
         tree, frontier = replace(self.tree, costs=self.tree.costs.copy()), Frontier(share)
-        begin, stuck, bounded = self.context.clock(), 0, 0
+        begin, stuck, bounded, steps, depth, unstable = self.context.clock(), 0, 0, 0, 0, 0.0
         due, points, closed = [share.select(slice(0, 0))], [Points.none(tree.graph.input_size)], [np.zeros(0, np.int64)]
-        steps: list[tuple[Splits, Step]] = []
         while frontier.count and bounded < budget and points[-1].margins.min(initial=np.inf) > 0:
             if steps and (self.context.out_of_time() or self.context.clock() > begin + seconds):
                 break
@@ -88,23 +84,21 @@ class Exploration:
             points.append(found)
             if len(parents):
                 children, step = self._step(tree, parents)
-                bounded += len(children)
                 frontier.push(step.open)
                 closed.append(children.depth[step.closed])
                 points.append(Points.joined([found, candidates(tree, step, self.context)]))
-                steps.append((children, step))
+                bounded, steps, unstable = bounded + len(children), steps + 1, step.unstable
+                depth = max(depth, int(children.depth.max()))
         return Explored(
             bounded,
-            len(steps),
-            max((int(children.depth.max()) for children, _ in steps), default=0),
-            self.context.clock() - begin,
+            steps,
+            depth,
             np.concatenate(closed),
             stuck,
             list(frontier),
             Splits.concatenate(due),
             Points.joined(points),
-            min((step.lowest for _, step in steps[-1:]), default=np.inf),
-            max((step.unstable for _, step in steps[-1:]), default=0.0),
+            unstable,
             tree.costs.since(self.tree.costs),
         )
 

@@ -153,13 +153,12 @@ class Search:
         return self.tightening.due(splits, self.seconds, self.spent)
 
     def _narrowed(self, splits: Splits) -> Witness | None:
-        start = self.context.clock()
         try:
             step = self.tightening.run(splits, self.seconds)
         except Late:
             self.frontier.push(splits)
             return None
-        return self._account([Explored.of(self.tree, splits, step, self.context.clock() - start, self.context)])
+        return self._account([Explored.of(self.tree, splits, step, self.context)])
 
     def _account(self, found: Sequence[Explored]) -> Witness | None:
         """Keep what was done; a counterexample if a point is one."""
