@@ -10,7 +10,6 @@ from verifier.bounds.targets import Targets
 from verifier.graph.ir import Graph
 from verifier.parallel import Late, Workers
 from verifier.search import neuron_split
-from verifier.search.splits import Splits
 
 
 def query(seed: int) -> tuple[Graph, Targets, np.ndarray, np.ndarray]:
@@ -42,7 +41,7 @@ def test_what_cores_do_not_finish_in_time_stays_open() -> None:
     exchanges, original = [0, 0], Workers.map
 
     def late(self: Workers, function: object, items: list[object]) -> list[object]:
-        if len(items) > 1 and isinstance(items[0], Splits) and (items[0].choice >= 0).any():
+        if "_advanced" in getattr(function, "__qualname__", ""):
             exchanges[0] += 1
             if exchanges[0] % 2:
                 exchanges[1] += 1
