@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests import graphs
+from verifier.attack import gradient
+from verifier.attack.witness import Witness
+from verifier.config import Settings
+from verifier.graph.ir import Graph
+from verifier.search.attack_rounds import AttackRounds
+from verifier.search.outcome import Context
+from verifier.search.query import Query
+
+
+class Believing:
+    """Confirms the best candidate where its margin says so."""
+
+    def first(self, x: np.ndarray, which: np.ndarray, margins: np.ndarray, most: int = 8) -> Witness | None:
+        best = int(np.argmin(margins))
+        return Witness(x[best], np.zeros(1), int(which[best]), "exact") if margins[best] <= 0 else None
+
+
+def rounds(graph: Graph, targets: graphs.Targets, ctx: Context, restarts: int = 64) -> AttackRounds:
+    n = graph.input_size
+    query = Query(graph, targets, *(np.tile(side, (len(targets.constant), 1)) for side in (-np.ones(n), np.ones(n))))
+    return AttackRounds(query, graphs.SINGLE, Settings().with_options({"attack.restarts": restarts}), ctx)
+
+
+def spike(width: float) -> Graph:
+    """y = 1 - max(0, width - |x_0|) / width, flat where |x_0| > width."""
+    b = graphs.Builder(2)
+    absolute = b.linear(b.relu(b.linear(0, [[1.0, -1.0], [0.0, 0.0]], [0.0, 0.0])), [[1.0], [1.0]])
+    b.linear(b.relu(b.linear(absolute, [[-1.0]], [width])), [[-1.0 / width]], [1.0])
+    return b.graph()
+
+
+def test_a_counterexample_in_a_small_part_of_a_flat_box_is_found() -> None:
+    """A two hundredth of the box, outside of which no gradient leads there."""
+    targets = graphs.targets_of(np.ones((1, 1)), -0.5)
+    found = [rounds(spike(0.005), targets, replace(graphs.context(20.0, Believing()), rng=np.random.default_rng(i))) for i in range(5)]
+    assert sum(r.run_if_due() is not None for r in found) >= 4
+
+
+@pytest.mark.parametrize("count", [2, 7, 64])
+def test_starts(count: int) -> None:
+    """In the box; one half any points, the other the best of many more, all of them also where there is no time for more."""
+    graph = graphs.random_dense(np.random.default_rng(0), [3, 8, 2])
+    targets = graphs.targets_of(np.array([[1.0, -1.0]]))
+    attack = rounds(graph, targets, graphs.context(20.0))
+    for late in (False, True):
+        x = attack._starts(0, count, lambda: late)  # noqa: B023
+        assert x.shape == (count, 3) and (np.abs(x) <= 1).all()
+    best, plain = (targets.margins(p, graph.evaluate(p), np.zeros(len(p), int)) for p in (attack._starts(0, count, lambda: False), x))
+    if count == 64:
+        assert np.median(best[32:]) < np.quantile(plain, 0.1)
+
+
+def test_rounds_grow_and_are_due_less_and_less_often() -> None:
+    seconds, sizes = [0.0], []
+    ctx = replace(graphs.context(1000.0), clock=lambda: seconds[0])
+    attack = rounds(graphs.random_dense(np.random.default_rng(0), [3, 8, 1]), graphs.targets_of(np.ones((1, 1)), 100.0), ctx, 4)
+    original = gradient.descend
+
+    def counted(*args: object) -> gradient.Candidates:
+        sizes.append(len(args[3]))  # type: ignore[arg-type]
+        return original(*args)  # type: ignore[arg-type]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gradient, "descend", counted)
+        for moment in (0.0, 0.1, 0.6, 0.7, 1.3, 2.0, 3.0):
+            seconds[0] = moment
+            assert attack.run_if_due() is None
+    assert sizes == [4, 32, 256, 2048]
