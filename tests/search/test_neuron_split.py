@@ -41,7 +41,7 @@ def test_what_cores_do_not_finish_in_time_stays_open() -> None:
     exchanges, original = [0, 0], Workers.map
 
     def late(self: Workers, function: object, items: list[object]) -> list[object]:
-        if "_advanced" in getattr(function, "__qualname__", ""):
+        if "_explored" in getattr(function, "__qualname__", ""):
             exchanges[0] += 1
             if exchanges[0] % 2:
                 exchanges[1] += 1

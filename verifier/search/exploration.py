@@ -64,7 +64,7 @@ class Exploration:
     context: Context
     due: Callable[[Splits], np.ndarray]
 
-    def run(self, share: Splits, budget: int, seconds: float) -> Explored:
+    def run(self, share: Splits, budget: float, seconds: float) -> Explored:
         """At least a batch of `share`, and no more once `budget` subproblems are bounded, `seconds` are over, or a point seems to be a
         counterexample."""
         tree, frontier = replace(self.tree, costs=self.tree.costs.copy()), Frontier(share)

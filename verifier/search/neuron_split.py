@@ -117,21 +117,14 @@ class Search:
         self.frontier.push(first.select(~due))
         if due.any():
             return self._narrowed(first.select(due))
-        shares = self._shares()
-        explore = lambda context, budget: lambda share: self._exploration(context, splits_alone).run(share, budget, _APART)  # noqa: E731
-        start, context = self.context.clock(), self.context
+        shares, start = self._shares(), self.context.clock()
         try:
-            if len(shares) == 1:  # too few for all cores, or for a single core to work on at once
-                small = 2 * len(shares[0]) * self.seconds < _ALONE
-                found = [explore(replace(context, workers=Workers(1)) if small else context, 1)(shares[0])]
-            else:
-                budget = min(_STEPS * self.batch, max(_FIRST, self.progress.nodes // 2), max(_FIRST, room / len(shares)))
-                found = context.workers.map(explore(replace(context, workers=Workers(1)), budget), shares)
+            found = self._explored(shares, splits_alone, room)
         except Late:
             for share in shares:
                 self.frontier.push(share)
             return None
-        taken, bounded = context.clock() - start, sum(part.bounded for part in found)
+        taken, bounded = self.context.clock() - start, sum(part.bounded for part in found)
         self.spent += taken
         self.seconds = taken / bounded if bounded else self.seconds
         self.tree.costs.add([part.learned for part in found])
@@ -145,9 +138,17 @@ class Search:
         popped = self.frontier.pop(cores * _SHARED * self._width)
         return [popped.select(slice(i, None, cores)) for i in range(cores)]
 
-    def _exploration(self, context: Context, splits_alone: bool) -> Exploration:
+    def _explored(self, shares: Sequence[Splits], splits_alone: bool, room: float) -> list[Explored]:
+        """A batch of a single share, on all cores if that pays; several are worked on by a core each."""
+        alone = replace(self.context, workers=Workers(1))
         due = (lambda splits: np.zeros(len(splits), bool)) if splits_alone else self._due
-        return Exploration(self.tree, self.schedule, self.look_ahead, self._width, context, due)
+        exploration = Exploration(self.tree, self.schedule, self.look_ahead, self._width, alone, due)
+        if len(shares) == 1:
+            if 2 * len(shares[0]) * self.seconds >= _ALONE:
+                exploration = replace(exploration, context=self.context)
+            return [exploration.run(shares[0], 1, _APART)]
+        budget = min(_STEPS * self.batch, max(_FIRST, self.progress.nodes // 2), max(_FIRST, room / len(shares)))
+        return self.context.workers.map(lambda share: exploration.run(share, budget, _APART), shares)
 
     def _due(self, splits: Splits) -> np.ndarray:
         return self.tightening.due(splits, self.seconds, self.spent)
