@@ -10,6 +10,8 @@ from verifier.attack import gradient
 from verifier.attack.witness import Witness
 from verifier.config import Settings
 from verifier.graph.ir import Graph
+from verifier.parallel import Workers
+from verifier.search import attack_rounds
 from verifier.search.attack_rounds import AttackRounds
 from verifier.search.outcome import Context
 from verifier.search.query import Query
@@ -27,6 +29,10 @@ def rounds(graph: Graph, targets: graphs.Targets, ctx: Context, restarts: int = 
     n = graph.input_size
     query = Query(graph, targets, *(np.tile(side, (len(targets.constant), 1)) for side in (-np.ones(n), np.ones(n))))
     return AttackRounds(query, graphs.SINGLE, Settings().with_options({"attack.restarts": restarts}), ctx)
+
+
+def random_dense() -> Graph:
+    return graphs.random_dense(np.random.default_rng(0), [3, 8, 1])
 
 
 def spike(width: float) -> Graph:
@@ -51,9 +57,10 @@ def test_starts(count: int) -> None:
     targets = graphs.targets_of(np.array([[1.0, -1.0]]))
     attack = rounds(graph, targets, graphs.context(20.0))
     for late in (False, True):
-        x = attack._starts(0, count, lambda: late)  # noqa: B023
+        x = attack._starts(0, count, lambda: late, np.random.default_rng(0))  # noqa: B023
         assert x.shape == (count, 3) and (np.abs(x) <= 1).all()
-    best, plain = (targets.margins(p, graph.evaluate(p), np.zeros(len(p), int)) for p in (attack._starts(0, count, lambda: False), x))
+    chosen = attack._starts(0, count, lambda: False, np.random.default_rng(0))
+    best, plain = (targets.margins(p, graph.evaluate(p), np.zeros(len(p), int)) for p in (chosen, x))
     if count == 64:
         assert np.median(best[32:]) < np.quantile(plain, 0.1)
 
@@ -61,7 +68,7 @@ def test_starts(count: int) -> None:
 def test_rounds_grow_and_are_due_less_and_less_often() -> None:
     seconds, sizes = [0.0], []
     ctx = replace(graphs.context(1000.0), clock=lambda: seconds[0])
-    attack = rounds(graphs.random_dense(np.random.default_rng(0), [3, 8, 1]), graphs.targets_of(np.ones((1, 1)), 100.0), ctx, 4)
+    attack = rounds(random_dense(), graphs.targets_of(np.ones((1, 1)), 100.0), ctx, 4)
     original = gradient.descend
 
     def counted(*args: object) -> gradient.Candidates:
@@ -70,7 +77,21 @@ def test_rounds_grow_and_are_due_less_and_less_often() -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gradient, "descend", counted)
-        for moment in (0.0, 0.1, 0.6, 0.7, 1.3, 2.0, 3.0):
+        for moment in (0.0, 0.1, 0.6, 0.7, 0.95, 1.3, 1.45):
             seconds[0] = moment
             assert attack.run_if_due() is None
-    assert sizes == [4, 32, 256, 2048]
+    assert sizes == [4, 32, 256, *[512] * 4]  # blocks, the fourth round's
+
+
+@pytest.mark.parametrize("cores", [1, 2, 3])
+def test_cores_share_the_descents(cores: int) -> None:
+    """As many points as asked for at least, different ones on every core, the best first."""
+    graph, targets = random_dense(), graphs.targets_of(np.ones((1, 1)), 100.0)
+    with pytest.MonkeyPatch.context() as patch, Workers(cores) as workers:
+        patch.setattr(attack_rounds, "_LARGE", 0.0)
+        attack = rounds(graph, targets, graphs.context(60.0, workers=workers))
+        found = attack._shared(np.array([0]), 30, 60.0)
+    assert len(found.x) == 30 and (np.diff(found.margin) >= 0).all()
+    starts = rounds(graph, targets, graphs.context(60.0))
+    both = [starts._starts(0, 15, lambda: True, rng) for rng in np.random.default_rng(0).spawn(2)]
+    assert len(np.unique(np.concatenate(both), axis=0)) > 20  # some are corners

@@ -10,20 +10,26 @@ import numpy as np
 from verifier.arrays import Arrays, to_numpy
 from verifier.attack import gradient
 from verifier.attack.witness import Witness
+from verifier.bounds.cost import row_cost
 from verifier.config import Settings
+from verifier.parallel import Late
 from verifier.search.events import Event
 from verifier.search.outcome import Context
 from verifier.search.query import Query
 
 _NUMBERS = 8_000_000
 """Numbers that the values of all nodes may hold while points are attacked together."""
+_BLOCK = 512
+"""Descents that a core makes together: where a round ends by its time, those before have all their steps."""
+_LARGE, _FORKED = 2e8, 0.1
+"""Time of all descents, as `row_cost`, and seconds that there are for them, from which on other cores are worth a fork."""
 _POOL = 32
 """Times as many random points as are descended from are evaluated, in a quarter of the time of the descents. On ACAS Xu 2_9 prop_8,
 41 of the 1,800 best of 180,000 points lead to a counterexample, none of 18,000 others."""
 _POOL_SHARE = 0.2
 """Part of a round's time that this may take: large networks take longer for a point than for its comparison."""
-_SHARE = 0.05
-"""Part of the time that attacks of whole boxes may take."""
+_SHARE, _PAUSE = 0.05, 1.5
+"""Part of the time so far that a round may take, and times as much of it as has to pass until the next one."""
 
 
 @dataclass(eq=False)
@@ -39,16 +45,19 @@ class AttackRounds:
     gap: float = np.inf
 
     def run_if_due(self) -> Witness | None:
-        """A confirmed counterexample from the next round, if one is due: the first at once, later ones as the time doubles."""
+        """A confirmed counterexample from the next round, if one is due: the first at once, later ones whenever the time has grown by half."""
         now = self.context.clock()
         if self.settings.attack.restarts == 0 or now < self.due or self.context.out_of_time():
             return None
         first = self.rounds == 0
         left = self.context.deadline - now
         limit = now + (min(2.0, _SHARE * left) if first else max(0.05, _SHARE * now))
-        witness = self._round(self.settings.attack.restarts * 8**self.rounds, limit)
+        try:
+            witness = self._round(self.settings.attack.restarts * 8**self.rounds, limit)
+        except Late:
+            return None
         self.rounds = min(self.rounds + 1, 4)
-        self.due = max(0.5, 2.0 * self.context.clock())
+        self.due = max(0.5, _PAUSE * self.context.clock())
         return witness
 
     def _until(self, limit: float) -> Callable[[], bool]:
@@ -58,25 +67,38 @@ class AttackRounds:
         count = len(self.query.lower)
         width = sum(node.size for node in self.query.graph.nodes)
         each = max(2, restarts // count)
-        together = max(1, int(_NUMBERS // (width * min(each, 4096))))
-        for first in range(0, count, together):
-            found = self._descend(np.arange(first, min(count, first + together)), min(each, max(2, int(_NUMBERS // width))), limit)
-            self.gap = min(self.gap, float(found.margin[0]))
-            self.context.report(Event("A", self.context.clock(), attack_gap=self.gap))
-            witness = self.context.gate.first(found.x, found.which, found.margin)
-            if witness is not None or self._until(limit)():
-                return witness
+        together = max(1, int(_NUMBERS // (width * min(each, _BLOCK))))
+        block = min(each, _BLOCK * self.context.workers.cores, max(2, int(_NUMBERS // width)))
+        for begin in range(0, each, block):
+            for first in range(0, count, together):
+                found = self._shared(np.arange(first, min(count, first + together)), min(block, max(2, each - begin)), limit)
+                self.gap = min(self.gap, float(found.margin[0]))
+                self.context.report(Event("A", self.context.clock(), attack_gap=self.gap))
+                witness = self.context.gate.first(found.x, found.which, found.margin)
+                if witness is not None or self._until(limit)():
+                    return witness
         return None
 
-    def _descend(self, part: np.ndarray, each: int, limit: float) -> gradient.Candidates:
+    def _shared(self, part: np.ndarray, each: int, limit: float) -> gradient.Candidates:
+        """`each` descents for every disjunct of `part`, on all cores if that pays."""
+        workers = self.context.workers
+        work = float(len(part)) * each * self.settings.attack.steps * row_cost(self.query.graph)
+        cores = min(workers.cores, each // 2) if work > _LARGE and limit - self.context.clock() > _FORKED else 1
+        rngs = self.context.rng.spawn(cores)
+        found = workers.map(lambda rng: self._descend(part, -(-each // cores), limit, rng), rngs)
+        x, which, margin = (np.concatenate([getattr(f, name) for f in found]) for name in ("x", "which", "margin"))
+        order = np.argsort(margin, kind="stable")
+        return gradient.Candidates(x[order], which[order], margin[order])
+
+    def _descend(self, part: np.ndarray, each: int, limit: float, rng: np.random.Generator) -> gradient.Candidates:
         query, which, now = self.query, np.repeat(part, each), self.context.clock()
-        x = np.concatenate([self._starts(k, each, self._until(now + _POOL_SHARE * (limit - now))) for k in part])
+        x = np.concatenate([self._starts(k, each, self._until(now + _POOL_SHARE * (limit - now)), rng) for k in part])
         box, steps = (query.lower[which], query.upper[which]), self.settings.attack.steps
         return gradient.descend(query.graph, self.arrays, query.targets, x, which, *box, steps, self._until(limit))
 
-    def _starts(self, k: int, count: int, stop: Callable[[], bool]) -> np.ndarray:
+    def _starts(self, k: int, count: int, stop: Callable[[], bool], rng: np.random.Generator) -> np.ndarray:
         """(count, n): random points of the box of disjunct k, half of them the best ones of many more."""
-        query, rng, graph = self.query, self.context.rng, self.query.graph.to(self.arrays)
+        query, graph = self.query, self.query.graph.to(self.arrays)
         x = gradient.starting_points(query.lower[k], query.upper[k], count, rng)
         best, margins = x[: count // 2], np.full(count // 2, np.inf)
         for _ in range(_POOL):
