@@ -8,8 +8,10 @@ import pytest
 from tests import graphs
 from verifier.bounds.ascent import Parameters
 from verifier.operators.base import Lines
-from verifier.search.constrained_rows import Start
+from verifier.parallel import Workers
+from verifier.search.constrained_rows import ConstrainedRows, Start
 from verifier.search.splits import Enclosures
+from verifier.search.subproblems import sensitivities
 from verifier.search.tightening import growth
 
 
@@ -54,6 +56,47 @@ def test_a_start_is_joined_and_selected_by_neuron() -> None:
     assert found.slopes[3].lower[0, :, 0].tolist() == [4, 9, -4, -9] and found.slopes[3].upper.tolist() == [[[7.0]]]
     assert found.multipliers[5][0, :, 0].tolist() == [40, 90, -40, -90]
     assert start.covers(np.array([2, 5])) and not start.covers(np.array([2, 3]))
+
+
+def test_a_start_is_updated_by_neuron() -> None:
+    """What was found of some neurons replaces their rows; a multiplier that one side lacks is zero there."""
+
+    def start(neurons: list[int], factor: float, multipliers: list[int]) -> Start:
+        rows = factor * np.array([*neurons, *(-n for n in neurons)], float)[None, :, None]
+        return Start(np.array(neurons), Parameters({3: Lines(rows, rows)}, {p: 10 * rows for p in multipliers}))
+
+    old = start([2, 4, 5], 1.0, [5])
+    found = old.updated(start([4], 100.0, [7])).select(np.array([2, 4, 5]), graphs.EXACT)
+    assert found.slopes[3].lower[0, :, 0].tolist() == [2, 400, 5, -2, -400, -5]
+    assert found.multipliers[5][0, :, 0].tolist() == [20, 0, 50, -20, 0, -50]
+    assert found.multipliers[7][0, :, 0].tolist() == [0, 4000, 0, 0, -4000, 0]
+    other = start([6], 1.0, [5])
+    assert old.updated(other) is other
+    parts = [(s.neurons, s.parameters) for s in (start([1], 1.0, [5]), start([2, 3], 1.0, [7]))]
+    joined = Start.of(parts).select(np.array([1, 2, 3]), graphs.EXACT)
+    assert joined.multipliers[5][0, :, 0].tolist() == [10, 0, 0, -10, 0, 0]
+    assert joined.multipliers[7][0, :, 0].tolist() == [0, 20, 30, 0, -20, -30]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_round_of_some_neurons(seed: int) -> None:
+    """Those to which the bound is most sensitive, as many as asked for, are narrowed; what violates stays inside."""
+    rng = np.random.default_rng(seed)
+    graph, box = graphs.random_dense(rng, [3, 12, 12, 1]), (-np.ones(3), np.ones(3))
+    x = graphs.box_points(rng, *box, 4000)
+    y = graph.evaluate(x)[:, 0]
+    targets = graphs.targets_of(np.ones((1, 1)), -float(np.quantile(y, 0.2)))
+    tree = graphs.tree(graph, graphs.root(graph, graphs.EXACT, *box), targets, *box)
+    splits = replace(graphs.start_splits(tree), bound=np.array([-1.0]))
+    low, high = tree.enclosures(splits)
+    scores = sensitivities(tree, splits)[0]
+    assert (scores >= 0).all() and not scores[(low >= 0)[0, :24] | (high <= 0)[0, :24]].any()
+    narrowed, widest, _ = ConstrainedRows(tree).round(splits, [{}], 0.25, Workers(1), lambda: False)
+    changed = np.flatnonzero(((narrowed > low) | (widest < high))[0])
+    count = int(np.ceil(0.25 * (scores > 0).sum()))
+    assert len(changed) <= count and np.isin(changed, np.argsort(-scores)[:count]).all()
+    flat = np.concatenate([graphs.flat_values(graph, x[y <= np.quantile(y, 0.2)])[p] for p in graph.preactivations], axis=1)
+    assert ((flat >= narrowed[:, :24] - 1e-9) & (flat <= widest[:, :24] + 1e-9)).all()
 
 
 @pytest.mark.parametrize("single", [False, True])

@@ -45,7 +45,7 @@ class AttackRounds:
     gap: float = np.inf
 
     def run_if_due(self) -> Witness | None:
-        """A confirmed counterexample from the next round, if one is due: the first at once, later ones whenever the time has grown by half."""
+        """A confirmed counterexample from the next round, if one is due: the first at once, others whenever the time has grown by half."""
         now = self.context.clock()
         if self.settings.attack.restarts == 0 or now < self.due or self.context.out_of_time():
             return None
