@@ -66,21 +66,22 @@ def test_starts(count: int) -> None:
 
 
 def test_rounds_grow_and_are_due_less_and_less_often() -> None:
-    seconds, sizes = [0.0], []
+    seconds: list[float] = [0.0]
+    sizes: list[tuple[int, int]] = []
     ctx = replace(graphs.context(1000.0), clock=lambda: seconds[0])
     attack = rounds(random_dense(), graphs.targets_of(np.ones((1, 1)), 100.0), ctx, 4)
     original = gradient.descend
 
     def counted(*args: object) -> gradient.Candidates:
-        sizes.append(len(args[3]))  # type: ignore[arg-type]
+        sizes.append((len(args[3]), int(args[7])))  # type: ignore[arg-type, call-overload]
         return original(*args)  # type: ignore[arg-type]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gradient, "descend", counted)
-        for moment in (0.0, 0.1, 0.6, 0.7, 0.95, 1.3, 1.45):
+        for moment in (0.0, 0.1, 0.6, 0.7, 0.95, 1.2, 1.45, 2.0):
             seconds[0] = moment
             assert attack.run_if_due() is None
-    assert sizes == [4, 32, 256, *[512] * 4]  # blocks, the fourth round's
+    assert sizes == [(4, 60), (2, 240), (32, 60), (8, 240), (256, 60), (64, 240), *[(512, 60)] * 4, (512, 240)]
 
 
 @pytest.mark.parametrize("cores", [1, 2, 3])
@@ -90,8 +91,29 @@ def test_cores_share_the_descents(cores: int) -> None:
     with pytest.MonkeyPatch.context() as patch, Workers(cores) as workers:
         patch.setattr(attack_rounds, "_LARGE", 0.0)
         attack = rounds(graph, targets, graphs.context(60.0, workers=workers))
-        found = attack._shared(np.array([0]), 30, 60.0)
+        found = attack._shared(np.array([0]), 30, 60, 60.0)
     assert len(found.x) == 30 and (np.diff(found.margin) >= 0).all()
     starts = rounds(graph, targets, graphs.context(60.0))
     both = [starts._starts(0, 15, lambda: True, rng) for rng in np.random.default_rng(0).spawn(2)]
     assert len(np.unique(np.concatenate(both), axis=0)) > 20  # some are corners
+
+
+def test_a_round_makes_as_many_descents_as_have_the_time_for_all_steps() -> None:
+    """The second round has 0.05 seconds, a half for each kind: 16 short descents and 4 long ones."""
+    seconds: list[float] = [0.0]
+    ctx = replace(graphs.context(1000.0), clock=lambda: seconds[0])
+    attack = rounds(random_dense(), graphs.targets_of(np.ones((1, 1)), 100.0), ctx, 64)
+    sizes: list[int] = []
+
+    def counted(*args: object) -> gradient.Candidates:
+        sizes.append(len(args[3]))  # type: ignore[arg-type]
+        seconds[0] += 0.05 / (8 * 240) * len(args[3]) * int(args[7])  # type: ignore[arg-type, call-overload]
+        return original(*args)  # type: ignore[arg-type]
+
+    original = gradient.descend
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gradient, "descend", counted)
+        for _ in range(2):
+            attack.run_if_due()
+            seconds[0] = 1.0
+    assert sizes[:2] == [64, 16] and 14 <= sizes[2] <= 16 and 3 <= sizes[3] <= 5

@@ -123,7 +123,7 @@ class Search:
         nodes = progress.nodes + len(step.closed)
         if not len(step.open):
             return Outcome(True, None, nodes, step.lowest, 1.0)
-        witness = self.context.gate.first(*candidates(tree, step, self.context))
+        witness = self.context.gate.first(*candidates(tree, step, self.context)) or self.attack.run_if_due()
         return None if witness is None else Outcome(False, witness, nodes, step.lowest, 0.0)
 
     def _search(self, tree: Tree, start: Splits) -> Outcome:
