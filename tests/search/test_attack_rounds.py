@@ -81,7 +81,7 @@ def test_rounds_grow_and_are_due_less_and_less_often() -> None:
         for moment in (0.0, 0.1, 0.6, 0.7, 0.95, 1.2, 1.45, 2.0):
             seconds[0] = moment
             assert attack.run_if_due() is None
-    assert sizes == [(4, 60), (2, 240), (32, 60), (8, 240), (256, 60), (64, 240), *[(512, 60)] * 4, (512, 240)]
+    assert sizes == [(4, 60), (2, 240), (32, 60), (4, 240), (256, 60), (32, 240), *[(512, 60)] * 4, (256, 240)]
 
 
 @pytest.mark.parametrize("cores", [1, 2, 3])
