@@ -116,4 +116,4 @@ def test_a_round_makes_as_many_descents_as_have_the_time_for_all_steps() -> None
         for _ in range(2):
             attack.run_if_due()
             seconds[0] = 1.0
-    assert sizes[:2] == [64, 16] and 14 <= sizes[2] <= 16 and 3 <= sizes[3] <= 5
+    assert sizes[:2] == [64, 8] and 14 <= sizes[2] <= 16 and 3 <= sizes[3] <= 5
