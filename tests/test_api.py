@@ -58,8 +58,8 @@ def test_what_a_record_leaves_in_the_verdict() -> None:
     assert first.provenance.query.path == "<python>" and first.provenance.language == "template" and first.provenance.seed == 7
     assert first.provenance.query.sha256 != second.provenance.query.sha256
     assert first.counterexample is not None and all(d.line is None for d in first.disjuncts)
-    x = np.array(first.counterexample.inputs, dtype=np.float64)
-    assert np.abs(x - IMAGES[5].ravel()).max() <= 24 / 1024
+    x = np.array(first.counterexample.inputs, dtype=np.float32)  # the decimals stand for values of the network's type
+    assert np.abs(x.astype(np.float64) - IMAGES[5].ravel()).max() <= 24 / 1024
 
 
 def module(scale: float = 1.0) -> object:
