@@ -21,15 +21,15 @@ _NUMBERS = 8_000_000
 """Numbers that the values of all nodes may hold while points are attacked together."""
 _BLOCK = 512
 """Descents that a core makes together: where a round ends by its time, those before have all their steps."""
-_KINDS = (1.0, 1), (0.125, 4)
-"""Parts of the starting points, and times as many steps, of short descents and of long ones. On marabou_cifar10 index1783, 44 of 60
-descents of 200 steps lead to a counterexample, none of 60 steps."""
+_WIDE, _FEWER, _LONGER = 50, 0.125, 4
+"""Inputs from which on there are long descents, too: part of the starting points, and times as many steps. On marabou_cifar10 index1783, 44
+of 60 descents of 200 steps lead to a counterexample, none of 60 steps."""
 _LARGE, _FORKED = 2e8, 0.1
 """Time of all descents, as `row_cost`, and seconds that there are for them, from which on other cores are worth a fork."""
-_POOL = 64
-"""Times as many random points as are descended from are evaluated, in half the time of the descents. On ACAS Xu 2_9 prop_8, 41 of the
-1,800 best of 180,000 points lead to a counterexample, 16 of the 1,800 best of 60,000, and none of 18,000 others."""
-_POOL_SHARE = 0.3
+_POOL = 32
+"""Times as many random points as are descended from are evaluated, in a quarter of the time of the descents. On ACAS Xu 2_9 prop_8, 41
+of the 1,800 best of 180,000 points lead to a counterexample, 16 of the 1,800 best of 60,000, and none of 18,000 others."""
+_POOL_SHARE = 0.2
 """Part of a round's time that this may take: large networks take longer for a point than for its comparison."""
 _SHARE, _PAUSE = 0.05, 1.5
 """Part of the time so far that a round may take, and times as much of it as has to pass until the next one."""
@@ -58,8 +58,8 @@ class AttackRounds:
         left = self.context.deadline - now
         limit = now + (min(2.0, _SHARE * left) if first else max(0.05, _SHARE * now))
         try:
-            for (part, longer), until in zip(_KINDS, (0.5 * now + 0.5 * limit, limit)):
-                restarts = int(part * self.settings.attack.restarts * 8**self.rounds)
+            for i, (part, longer) in enumerate(kinds := self._kinds):
+                restarts, until = int(part * self.settings.attack.restarts * 8**self.rounds), now + (i + 1) / len(kinds) * (limit - now)
                 witness = self._round(restarts, longer * self.settings.attack.steps, until)
                 if witness is not None:
                     return witness
@@ -68,6 +68,12 @@ class AttackRounds:
         self.rounds = min(self.rounds + 1, 4)
         self.due = max(0.5, _PAUSE * self.context.clock())
         return None
+
+    @property
+    def _kinds(self) -> tuple[tuple[float, int], ...]:
+        """Parts of the starting points, and times as many steps, of short descents and of long ones."""
+        varying = int((self.query.upper > self.query.lower).any(axis=0).sum())
+        return ((1.0, 1), (_FEWER, _LONGER)) if varying >= _WIDE else ((1.0, 1),)
 
     def _until(self, limit: float) -> Callable[[], bool]:
         return lambda: self.context.out_of_time() or self.context.clock() > limit
@@ -99,7 +105,8 @@ class AttackRounds:
         rngs = self.context.rng.spawn(cores)
         found = workers.map(lambda rng: self._descend(part, -(-each // cores), steps, limit, rng), rngs)
         taken = (self.context.clock() - start) / (len(part) * each * steps)
-        self.seconds = max(self.seconds, 2.0 * taken) if self._until(limit)() else taken
+        # Few descents are slower for each of them: the best time is the one of many. What was cut short says that it is slower than that.
+        self.seconds = 2.0 * max(self.seconds, taken) if self._until(limit)() else min(self.seconds or np.inf, taken)
         x, which, margin = (np.concatenate([getattr(f, name) for f in found]) for name in ("x", "which", "margin"))
         order = np.argsort(margin, kind="stable")
         return gradient.Candidates(x[order], which[order], margin[order])
