@@ -82,6 +82,15 @@ def test_an_answer_in_time_is_taken_after_the_deadline() -> None:
         assert workers.map(work, range(2)) == [0, 1]
 
 
+def test_a_wait_that_is_stopped_ends_soon() -> None:
+    """An interrupt is told to the parent alone, so the children go on."""
+    start, parent = time.monotonic(), os.getpid()
+    work = lambda item: time.sleep(0.0 if os.getpid() == parent else 60.0)  # noqa: E731
+    with Workers(2, stop=lambda: time.monotonic() > start + 0.5) as workers, pytest.raises(Late):
+        workers.map(work, [1, 2])
+    assert time.monotonic() < start + 10.0
+
+
 class Pieces(list[int]):
     def select(self, index: slice) -> Pieces:
         return Pieces(self[index])

@@ -128,8 +128,9 @@ def running(
     """A run whose clock has started, and its problem; nothing is checked yet."""
     started = time.monotonic()
     limit = float("inf") if settings.search.timeout is None else settings.search.timeout
-    with Workers(available_cores(), started + limit + _GRACE) as workers:
-        run = Run(settings, listener, stop or (lambda: False), workers, started)
+    asked = stop or (lambda: False)
+    with Workers(available_cores(), started + limit + _GRACE, asked) as workers:
+        run = Run(settings, listener, asked, workers, started)
         with run.phase("read"):
             problem = load()
             run.warnings += problem.warnings

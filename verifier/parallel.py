@@ -25,6 +25,8 @@ R = TypeVar("R")
 _PATIENCE = 10.0, 20.0
 """A child may take 10 seconds, and 20 times as long as the parent took for a share of the same size: one that takes longer is taken
 to be stopped for good, such as by a lock that another thread held at the fork."""
+_LOOK = 0.2
+"""Seconds between two looks at whether a wait is to be stopped: an interrupt reaches the parent alone."""
 
 
 class Late(Exception):
@@ -37,11 +39,13 @@ def available_cores() -> int:
 
 
 class Workers:
-    """As many processes at a time as cores, and one thread in each, until `deadline` on the monotonic clock. Use as a context manager."""
+    """As many processes at a time as cores, and one thread in each, until `deadline` on the monotonic clock, or `stop` says so. Use as a
+    context manager."""
 
-    def __init__(self, cores: int, deadline: float = float("inf")):
+    def __init__(self, cores: int, deadline: float = float("inf"), stop: Callable[[], bool] = lambda: False):
         self.cores = cores if sys.platform == "linux" else 1
         self._deadline = deadline
+        self._stop = stop
         # Two levels of parallel work would wait for each other.
         self._limit = threadpool_limits(1, user_api="blas") if self.cores > 1 else None
         if sys.platform == "linux":
@@ -51,7 +55,7 @@ class Workers:
         """function(item) for every item, in order. `function` must not have side effects: it may run in a child process.
 
         Where a child fails, is killed (such as for memory) or does not answer, the parent computes its share, and so meets an
-        exception itself. Raises Late where there is no time for that.
+        exception itself. Raises Late where there is no time for that, or the wait is stopped.
         """
         todo = list(items)
         count = min(self.cores, len(todo))
@@ -64,8 +68,8 @@ class Workers:
             results = [function(item) for item in shares[0]]
             patience = _PATIENCE[0] + _PATIENCE[1] * (time.monotonic() - start)
             for child, share in zip(children, shares[1:]):
-                found: list[R] | None = child.results(min(self._deadline, time.monotonic() + patience))
-                if found is None and time.monotonic() >= self._deadline:
+                found: list[R] | None = child.results(min(self._deadline, time.monotonic() + patience), self._stop)
+                if found is None and (time.monotonic() >= self._deadline or self._stop()):
                     raise Late
                 results += [function(item) for item in share] if found is None else found
         finally:
@@ -126,15 +130,19 @@ class _Child:
                 os._exit(0)
         os.close(write)
 
-    def results(self, until: float) -> list[R] | None:
-        """What the child sent by the moment `until`; None where it ended before, or has not done."""
+    def results(self, until: float, stop: Callable[[], bool]) -> list[R] | None:
+        """What the child sent by the moment `until`, or before `stop`; None where it ended before, or has not done."""
         poll, parts = select.poll(), []
         poll.register(self._read, select.POLLIN)
-        while poll.poll(1000.0 * max(0.0, until - time.monotonic())):
-            part = os.read(self._read, 1 << 20)
-            if not part:
+        while True:
+            left = until - time.monotonic()
+            if poll.poll(1000.0 * min(_LOOK, max(0.0, left))):
+                part = os.read(self._read, 1 << 20)
+                if not part:
+                    break
+                parts.append(part)
+            elif left <= 0.0 or stop():
                 break
-            parts.append(part)
         try:
             return pickle.loads(b"".join(parts))  # noqa: S301 - written by this program a moment ago, through a private pipe
         except (pickle.UnpicklingError, EOFError):

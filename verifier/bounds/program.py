@@ -15,7 +15,7 @@ import numpy as np
 
 from verifier.bounds.ascent import Parameters
 from verifier.graph.ir import Graph
-from verifier.operators.base import Affine, Elementwise, Input, Lines
+from verifier.operators.base import Affine, Elementwise, Input, Lines, Side
 
 _LARGEST = 20_000_000
 """Entries that the Jacobians of all affine nodes may have while the rows are made."""
@@ -78,7 +78,9 @@ class Program:
     @staticmethod
     def of(graph: Graph) -> Program | None:
         """None where a function reads several values at once, or the program would be too large."""
-        entries = sum(n.size * graph.nodes[p].size for n in graph.nodes if isinstance(n.operator, Affine) for p in n.inputs)
+        # The rows of a node are made from as many unit vectors as it has elements.
+        affine = [node for node in graph.nodes if isinstance(node.operator, Affine)]
+        entries = sum(node.size * (node.size + sum(graph.nodes[p].size for p in node.inputs)) for node in affine)
         if entries > _LARGEST or not all(isinstance(n.operator, Affine | Elementwise | Input) for n in graph.nodes):
             return None
         columns, first = {}, 0
@@ -95,7 +97,7 @@ class Program:
 
     def relaxed(self, subproblem: Subproblem, seconds: float) -> Relaxed | None:
         """The linear relaxation; None where it is not solved in time."""
-        below, above = self._limits(subproblem)
+        below, above = self._limits(subproblem, self.columns, self.largest + 1)
         lines = [self._lines(n, subproblem, self.columns) for n in self.graph.nonlinear]
         rows = Rows.joined([self.affine, self._targets(subproblem), *lines])
         found = _solved(rows, _cost(len(below), {self.largest: 1.0}), below, above, seconds)
@@ -111,12 +113,8 @@ class Program:
         for p in self.graph.preactivations:
             if p > 0:
                 read[p], first = slice(first, first + self.graph.nodes[p].size), first + self.graph.nodes[p].size
-        below, above = np.full(first, -np.inf), np.full(first, np.inf)
+        below, above = self._limits(subproblem, read, first)
         below[excess] = 0.0
-        for columns, (low, high) in [(self.columns[0], (subproblem.lower, subproblem.upper))] + [
-            (read[p], subproblem.preactivations[p]) for p in self.graph.preactivations
-        ]:
-            below[columns], above[columns] = np.maximum(below[columns], low), np.minimum(above[columns], high)
         lines = [self._lines(n, subproblem, read) for n in self.graph.nonlinear]
         near = [_near(self.columns[p], read[p], excess) for p in self.graph.preactivations if p > 0]
         rows = Rows.joined([self.affine, self._targets(subproblem), *lines, *near])
@@ -138,12 +136,12 @@ class Program:
             first += len(part.lower)
         return slopes
 
-    def _limits(self, subproblem: Subproblem) -> tuple[np.ndarray, np.ndarray]:
-        below, above = np.full(self.largest + 1, -np.inf), np.full(self.largest + 1, np.inf)
+    def _limits(self, subproblem: Subproblem, read: Mapping[int, slice], count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Of `count` columns: the box, and the enclosures of what functions read."""
+        below, above = np.full(count, -np.inf), np.full(count, np.inf)
         below[self.columns[0]], above[self.columns[0]] = subproblem.lower, subproblem.upper
         for p, (low, high) in subproblem.preactivations.items():
-            below[self.columns[p]] = np.maximum(below[self.columns[p]], low)
-            above[self.columns[p]] = np.minimum(above[self.columns[p]], high)
+            below[read[p]], above[read[p]] = np.maximum(below[read[p]], low), np.minimum(above[read[p]], high)
         return below, above
 
     def _targets(self, subproblem: Subproblem) -> Rows:
@@ -170,9 +168,10 @@ class Program:
         operator, low, high, below, above = self._ends(n, subproblem)
         y, p = (np.arange(s.start, s.stop) for s in (self.columns[n], read[self.graph.nodes[n].inputs[0]]))
         free, parts = np.full(len(low), np.inf), []
-        for side, slopes in (("lower", below), ("upper", above)):
+        sides: tuple[tuple[Side, Lines], ...] = ("lower", below), ("upper", above)
+        for side, slopes in sides:
             for slope in slopes:
-                intercept = operator.plane(slope, low, high, "lower" if side == "lower" else "upper")[1]
+                intercept = operator.plane(slope, low, high, side)[1]
                 offset = 0.0 * slope if intercept is None else intercept
                 limits = (offset, free) if side == "lower" else (-free, offset)
                 parts.append(Rows.of(np.stack([y, p], axis=1), np.stack([np.ones(len(y)), -slope], axis=1), *limits))
@@ -246,20 +245,21 @@ def _solved(rows: Rows, cost: np.ndarray, below: np.ndarray, above: np.ndarray, 
     """min cost . v over `rows` and below <= v <= above; None where it is not found in time."""
     import highspy  # only problems that come to this pay for it
 
+    class Quiet(highspy.Highs):
+        def enableCallbacks(self) -> None:
+            """None are used, and to set them up writes to the standard output, before it can be turned off."""
+
     program = highspy.HighsLp()
     program.num_col_, program.num_row_ = len(below), len(rows.lower)
     program.col_cost_, program.col_lower_, program.col_upper_ = cost, below, above
     program.row_lower_, program.row_upper_ = rows.lower, rows.upper
     program.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
     program.a_matrix_.start_, program.a_matrix_.index_, program.a_matrix_.value_ = rows.start, rows.columns, rows.values
-    class Quiet(highspy.Highs):
-        def enableCallbacks(self) -> None:
-            """None are used, and to set them up writes to the standard output, before it can be turned off."""
-
     solver = Quiet()
     for name, value in (("output_flag", False), ("threads", 1), ("parallel", "off"), ("time_limit", seconds)):
         solver.setOptionValue(name, value)
-    solver.passModel(program)
+    if solver.passModel(program) == highspy.HighsStatus.kError:  # such as numbers that are not finite
+        return None
     solver.run()
     status, none = solver.getModelStatus(), np.zeros(0)
     if status == highspy.HighsModelStatus.kInfeasible:

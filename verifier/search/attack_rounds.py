@@ -57,10 +57,11 @@ class AttackRounds:
         first = self.rounds == 0
         left = self.context.deadline - now
         limit = now + (min(2.0, _SHARE * left) if first else max(0.05, _SHARE * now))
+        kinds, restarts = self._kinds, self.settings.attack.restarts * 8**self.rounds
         try:
-            for i, (part, longer) in enumerate(kinds := self._kinds):
-                restarts, until = int(part * self.settings.attack.restarts * 8**self.rounds), now + (i + 1) / len(kinds) * (limit - now)
-                witness = self._round(restarts, longer * self.settings.attack.steps, until)
+            for i, (part, longer) in enumerate(kinds, 1):
+                until = now + i / len(kinds) * (limit - now)
+                witness = self._round(int(part * restarts), longer * self.settings.attack.steps, until)
                 if witness is not None:
                     return witness
         except Late:

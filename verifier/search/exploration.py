@@ -81,14 +81,14 @@ class Exploration:
             due.append(parents.select(narrowed))
             parents, gone, found = self._undecided(tree, parents.select(~narrowed))
             closed.append(gone)
-            points.append(found)
             if len(parents):
                 children, step = self._step(tree, parents)
                 frontier.push(step.open)
                 closed.append(children.depth[step.closed])
-                points.append(Points.joined([found, candidates(tree, step, self.context)]))
+                found = Points.joined([found, candidates(tree, step, self.context)])
                 bounded, steps, unstable = bounded + len(children), steps + 1, step.unstable
                 depth = max(depth, int(children.depth.max()))
+            points.append(found)
         return Explored(
             bounded,
             steps,

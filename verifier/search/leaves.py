@@ -22,16 +22,15 @@ _SECONDS = 5.0
 
 def decided(tree: Tree, leaves: Splits, context: Context) -> tuple[np.ndarray, Points]:
     """(closed (B,), by the rigorous rule; where the others' relaxations are least)."""
-    closed, points = np.zeros(len(leaves), bool), [Points.none(tree.graph.input_size)]
+    closed, points, rows = np.zeros(len(leaves), bool), [Points.none(tree.graph.input_size)], tree.targets.constant.shape[1]
     for b in range(len(leaves)):
         if context.out_of_time():
             break
         leaf = leaves.select(slice(b, b + 1))
-        found = _relaxed(tree, leaf, min(_SECONDS, context.deadline - context.clock()))
+        found = _relaxed(tree, leaf, max(0.0, min(_SECONDS, context.deadline - context.clock())))
         if found is None:
             continue
-        rows = tree.targets.constant.shape[1]
-        parameters = found.parameters.map(lambda a: tree.exact.asarray(np.repeat(a, rows, axis=1)))  # noqa: B023
+        parameters = found.parameters.map(lambda a: tree.exact.asarray(np.repeat(a, rows, axis=1)))
         closed[b] = tree.excluded(tree.rows_on_network(leaf, parameters), leaf.disjunct)[0]
         if not closed[b]:
             x = found.point[None]

@@ -147,6 +147,8 @@ class Search:
             if 2 * len(shares[0]) * self.seconds >= _ALONE:
                 exploration = replace(exploration, context=self.context)
             return [exploration.run(shares[0], 1, _APART)]
+        if any((share.choice >= self.tree.neurons.total).any() for share in shares):
+            _ = self.tree.network.program  # before the fork
         budget = min(_STEPS * self.batch, max(_FIRST, self.progress.nodes // 2), max(_FIRST, room / len(shares)))
         return self.context.workers.map(lambda share: exploration.run(share, budget, _APART), shares)
 
