@@ -50,6 +50,8 @@ class Fault:
     tests: tuple[str, ...] = TESTS
 
 
+FOLDED = ("tests/graph/test_mirrored.py", "tests/graph/test_exact.py")
+MIRRORED = "verifier/graph/mirrored.py"
 DUAL, RIGOROUS, BATCH, INTERVAL = (f"verifier/bounds/{n}.py" for n in ("dual", "rigorous", "batch", "interval"))
 ROOTS, TARGETS, LINEAR, SMOOTH, AFFINE = (
     "verifier/bounds/intermediate.py",
@@ -608,6 +610,13 @@ FAULTS = (
         "terms = positive * lower[:, None] + negative * upper[:, None]",
         "terms = positive * upper[:, None] + negative * lower[:, None]",
     ),
+    Fault("mirrored neurons taken as repeated", MIRRORED, "((np.abs(factor),", "((factor,", tests=FOLDED),
+    Fault("repeated neurons passed on", MIRRORED, "np.flatnonzero(factor < 0)", "np.flatnonzero(factor != 0)", tests=FOLDED),
+    Fault("multiples but for the bias", MIRRORED, ", float(scaled_bias[j]))", ", 0.0)", tests=FOLDED),
+    Fault("multiples in other places", MIRRORED, "(weight.indices[part].tobytes(), ", "(b'', ", tests=FOLDED),
+    Fault("multiples that underflow", MIRRORED, "[rounded]] = False", "[rounded]] &= True", tests=FOLDED),
+    Fault("a Relu that others read, too", MIRRORED, "graph.consumers[n] != (i,)", "False", tests=FOLDED),
+    Fault("a product that rounds", "verifier/graph/exact.py", "of_columns[sums.col] + 52", "of_columns[sums.col] + 54", tests=FOLDED),
 )
 
 

@@ -13,6 +13,7 @@ from verifier.errors import InternalError, Location, PropertyError, UsageError
 from verifier.graph import onnx_reader
 from verifier.graph.replay import Evaluator, Replay
 from verifier.graph.self_check import self_check
+from verifier.graph.simplify import condense
 from verifier.operators.ball import NormBall
 from verifier.property import vnnlib1
 from verifier.property.tokens import speaks_version_2
@@ -120,7 +121,7 @@ def _single(model: Model, prop: Property, path: str | None = None) -> Problem:
     def check(lower: np.ndarray, upper: np.ndarray, seed: int, stop: Callable[[], bool]) -> object:
         return self_check(model, lower, upper, seed, stop)
 
-    return Problem(model.graph, prop, _narrowest(model.input_dtypes), replay, check, files, prop.warnings)
+    return Problem(condense(model.graph), prop, _narrowest(model.input_dtypes), replay, check, files, prop.warnings)
 
 
 def _read_joint(networks: Networks, query: Path) -> Problem:
@@ -143,7 +144,7 @@ def _joint(joint: Joint, prop: Property, warnings: list[str]) -> Problem:
     from verifier.graph.combine import JointReplay
     from verifier.graph.products import with_products
 
-    replay, graph = JointReplay(joint), with_products(joint.graph, prop.monomials)
+    replay, graph = JointReplay(joint), condense(with_products(joint.graph, prop.monomials))
     files = tuple(FileRecord(model.file, model.sha256, name) for name, model in joint.files.items())
     return Problem(graph, prop, _narrowest(joint.input_dtypes), replay, replay.check, files,
                    (*prop.warnings, *joint.warnings, *warnings))

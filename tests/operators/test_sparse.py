@@ -28,6 +28,19 @@ def test_it_is_the_dense_product(seed: int) -> None:
             assert np.allclose(to_numpy(one), to_numpy(other), rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_entries_make_the_same_matrix(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    weight = rng.normal(size=(9, 6)) * (rng.random((9, 6)) < 0.3)
+    sparse = Sparse.of(weight, None)
+    row, column, value = sparse.entries_by_column()
+    assert np.array_equal(weight[row, column], value) and len(value) == np.count_nonzero(weight)
+    assert np.all(np.diff(column) >= 0)
+    order = rng.permutation(len(value))
+    again = Sparse.of_entries(row[order], column[order], value[order], weight.shape, None)
+    assert all(np.array_equal(getattr(sparse, name), getattr(again, name)) for name in ("index", "value", "back_index", "back_value"))
+
+
 def test_few_entries_are_found_by_simplify() -> None:
     """Pairwise differences of 256 values; the same matrix with one full row stays dense."""
     weight = np.zeros((256, 512))

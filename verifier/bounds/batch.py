@@ -12,12 +12,14 @@ import numpy as np
 from verifier.arrays import Array, Arrays, to_numpy
 from verifier.bounds import interval
 from verifier.bounds.ascent import Ascent, Schedule, initial_parameters, problem_of
+from verifier.bounds.dependence import dependence
 from verifier.bounds.dual import Dual, Interval, Problem, Relaxation, evaluate, relax
 from verifier.bounds.forward import Forms
 from verifier.bounds.intermediate import unstable
 from verifier.bounds.rigorous import ErrorWeights
 from verifier.graph.ir import Graph
 from verifier.operators.base import Affine, Nonlinear
+from verifier.operators.sparse import Sparse
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +52,11 @@ class Neurons:
     def split(self, below: Array, above: Array) -> dict[int, Interval]:
         """Flat (B, total) enclosures -> one Interval a pre-activation."""
         return {p: Interval(below[:, s], above[:, s]) for p, s in self.slices.items()}
+
+    @cached_property
+    def selective(self) -> bool:
+        """Some neurons read few others: there may be ones that what is asked does not depend on."""
+        return any(isinstance(node.operator, Sparse) for node in self.graph.nodes)
 
     @cached_property
     def deep(self) -> frozenset[int]:
@@ -165,12 +172,13 @@ def bound_boxes(
     values: dict[int, Interval] = {}
     relaxations: dict[int, Relaxation] = {}
     forms = None if most is None else Forms(graph, low, high)
+    used = dependence(graph, rows, low, high, known) if neurons.selective else {}
     for p in graph.preactivations:
         values = interval.propagate(graph, low, high, known, weights, p, values)
         bounds = values[p] if forms is None else forms.extend(p, values, weights).within(values[p])
         limit = graph.nodes[p].size if most is None else most[p]
         if p in neurons.deep and limit:
-            bounds = _tighten(heads, graph, arrays, weights, low, high, values, relaxations, p, bounds, limit)
+            bounds = _tighten(heads, graph, arrays, weights, low, high, values, relaxations, p, bounds, limit, used.get(p))
         crossed = bounds.lower > bounds.upper
         infeasible = infeasible | arrays.xp.any(crossed, axis=1)
         # An empty enclosure closes its box; the others of the batch go on, so the numbers there only have to be finite.
@@ -231,11 +239,13 @@ def _tighten(
     p: int,
     bounds: Interval,
     limit: int,
+    used: Array | None,
 ) -> Interval:
-    """CROWN rows for the neurons of p unstable or split in each box, padded to the longest list of the batch; of more than `limit`,
-    for the widest."""
+    """CROWN rows for the neurons of p unstable or split in each box, and of those `used` (B, size); padded to the longest list of the
+    batch; of more than `limit`, for the widest."""
     xp = arrays.xp
     loose = unstable(graph, p, bounds) | _pinned(graph, p, bounds)
+    loose = loose if used is None else loose & used
     most = int(xp.max(xp.sum(xp.astype(loose, xp.int64), axis=1)))
     if most == 0:
         return bounds

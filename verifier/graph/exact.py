@@ -6,10 +6,16 @@ without overflow; the product also needs its error term to be representable (Ogi
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
+
+if TYPE_CHECKING:
+    from scipy.sparse import csc_array
 
 _SPLITTER = 2.0**27 + 1
 _LARGEST, _SMALLEST = 2.0**990, 2.0**-960
+_ROOT, _NO_BIT = 2.0**-480, 400
 
 
 def add(a: np.ndarray, b: np.ndarray) -> np.ndarray | None:
@@ -39,6 +45,33 @@ def multiply(a: np.ndarray, b: np.ndarray) -> np.ndarray | None:
         bh, bl = _split(b)
         error = al * bl - (((product - ah * bh) - al * bh) - ah * bl)
     return None if np.any(~trivial & (error != 0.0)) else product
+
+
+def product(a: csc_array, b: csc_array) -> csc_array | None:
+    """The matrix product a (n, k) @ b (k, m); None where a sum might be rounded, in whatever order it is taken.
+
+    Neither holds a zero as an entry. All terms of an element are multiples of the product g of the lowest bits in a row of a and in
+    a column of b, so sums of absolute value less than 2^53 g are exact.
+    """
+    if not (_within(a.data, _ROOT) and _within(b.data, _ROOT)):
+        return None
+    of_rows, of_columns = np.full(a.shape[0], _NO_BIT), np.full(b.shape[1], _NO_BIT)
+    np.minimum.at(of_rows, a.indices, _lowest_bit(a.data))
+    np.minimum.at(of_columns, b.tocoo().col, _lowest_bit(b.data))
+    sums = (abs(a) @ abs(b)).tocoo()
+    if np.any(sums.data > np.ldexp(1.0, of_rows[sums.row] + of_columns[sums.col] + 52)):
+        return None
+    found = a @ b
+    found.eliminate_zeros()
+    found.sort_indices()
+    return found
+
+
+def _lowest_bit(a: np.ndarray) -> np.ndarray:
+    """Exponents of the lowest bits that are set in a (k,), none of which is zero."""
+    mantissa, exponent = np.frexp(a)
+    whole = np.ldexp(mantissa, 53).astype(np.int64)
+    return exponent - 54 + np.frexp((whole & -whole).astype(np.float64))[1]
 
 
 def divide(a: np.ndarray, b: np.ndarray) -> np.ndarray | None:

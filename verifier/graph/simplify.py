@@ -1,18 +1,26 @@
-"""Smaller graphs with exactly the same real function: nothing here rounds."""
+"""Smaller graphs with exactly the same real function: nothing here rounds.
+
+`simplify` keeps the values that tensors of the file have, `condense` those of the outputs: what is rounded where differs from the
+file then, so it is the first that is compared with onnxruntime.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from verifier.graph import exact
+from verifier.graph import exact, matrices
 from verifier.graph.attainable import with_least_arguments
 from verifier.graph.ir import Graph, Node
+from verifier.graph.matrices import Matrix
+from verifier.graph.mirrored import fold
 from verifier.operators.affine import Conv, Linear, Reshape, Scale, Transpose
 from verifier.operators.sparse import Sparse
 
+_LARGEST = 4_000_000
+"""Multiplications of a product that is tried: matrices of many entries hardly ever have an exact one, or one that is no slower."""
 Rule = Callable[[Node, Node], Node | None]
 """A node and its only parent, read by nothing else -> the node that replaces both; its inputs are the parent's."""
 
@@ -20,10 +28,22 @@ Rule = Callable[[Node, Node], Node | None]
 def simplify(graph: Graph) -> Graph:
     """Biases into linear and convolutional nodes, shifts and reshapes merged, identities and dead nodes dropped, zeros of matrices too;
     what arguments of roots and logarithms are at least is noted."""
+    return with_least_arguments(Graph(tuple(_sparse(node) for node in _merged(graph, _RULES).nodes)))
+
+
+def condense(graph: Graph) -> Graph:
+    """Neurons that are multiples of others dropped, and Linear nodes merged; `graph` itself where there are none of either."""
+    folded = fold(graph)
+    condensed = _merged(folded, (*_RULES, matrices_in_a_row))
+    return graph if folded is graph and len(condensed.nodes) == len(graph.nodes) else with_least_arguments(condensed)
+
+
+def _merged(graph: Graph, rules: Sequence[Rule]) -> Graph:
+    """Passes of `rules` until none applies."""
     while True:
-        smaller = _merge(_without_identities(graph.alive()[0]))
+        smaller = _merge(_without_identities(graph.alive()[0]), rules)
         if len(smaller.nodes) == len(graph.nodes):
-            return with_least_arguments(Graph(tuple(_sparse(node) for node in smaller.nodes)))
+            return smaller
         graph = smaller
 
 
@@ -55,7 +75,7 @@ def _is_identity(node: Node) -> bool:
     return False
 
 
-def _merge(graph: Graph) -> Graph:
+def _merge(graph: Graph, rules: Sequence[Rule]) -> Graph:
     """One pass: every node is merged into its parent's place where a rule allows it; the rest waits for the next pass."""
     merged: dict[int, Node] = dict(enumerate(graph.nodes))
     used: set[int] = set()
@@ -63,7 +83,7 @@ def _merge(graph: Graph) -> Graph:
         if len(node.inputs) != 1 or node.inputs[0] in used or graph.consumers[node.inputs[0]] != (i,):
             continue
         parent = graph.nodes[node.inputs[0]]
-        for rule in _RULES:
+        for rule in rules:
             result = rule(node, parent)
             if result is not None:
                 merged[i] = replace(
@@ -126,6 +146,24 @@ def shifts(node: Node, parent: Node) -> Node | None:
         return None
     total = exact.add(first, second)
     return None if total is None else replace(parent, operator=Scale(None, total))
+
+
+def matrices_in_a_row(node: Node, parent: Node) -> Node | None:
+    """(x W + b) V + c = x (W V) + (b V + c), where that is exact and no slower."""
+    first, second = parent.operator, node.operator
+    if not (isinstance(first, Matrix) and isinstance(second, Matrix)) or matrices.terms(first, second) > _LARGEST:
+        return None
+    from scipy.sparse import csc_array
+
+    constants = (np.zeros(matrices.shape(op)[1]) if op.bias is None else op.bias for op in (first, second))
+    weight, (b, c) = matrices.entries(second), constants
+    product, moved = exact.product(matrices.entries(first), weight), exact.product(csc_array(b[None]), weight)
+    if product is None or moved is None:
+        return None
+    merged, bias = matrices.node_operator(product, None), exact.add(moved.toarray()[0], c)
+    if bias is None or matrices.time(merged) > matrices.time(first) + matrices.time(second):
+        return None
+    return replace(node, operator=replace(merged, bias=bias))
 
 
 def reshapes(node: Node, parent: Node) -> Node | None:

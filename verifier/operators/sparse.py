@@ -29,14 +29,31 @@ class Sparse(Affine):
     @staticmethod
     def of(weight: np.ndarray, bias: np.ndarray | None) -> Sparse:
         """The same function as `Linear(weight (n, m), bias)`."""
-        columns, rows = _most(weight)
-        return Sparse(*_gathered(weight, columns), *_gathered(weight.T, rows), bias)
+        column, row = np.nonzero(weight.T)
+        return Sparse.of_entries(row, column, weight[row, column], weight.shape, bias)
+
+    @staticmethod
+    def of_entries(row: np.ndarray, column: np.ndarray, value: np.ndarray, shape: tuple[int, int], bias: np.ndarray | None) -> Sparse:
+        """The same for a matrix given by its entries, no two at one place."""
+        return Sparse(*_gathered(row, column, value, shape[1]), *_gathered(column, row, value, shape[0]), bias)
+
+    def entries_by_column(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(row, column, value) of the entries, column after column."""
+        used = self.value.T != 0
+        column = np.nonzero(used)[0]
+        return self.index.T[used], column, self.value.T[used]
 
     @staticmethod
     def pays(weight: np.ndarray) -> bool:
         """Whether it is faster than the dense product."""
-        columns, rows = _most(weight)
-        return max(1, columns) * _WORTH <= weight.shape[0] and max(1, rows) * _WORTH <= weight.shape[1]
+        used = weight != 0
+        return Sparse.few(used.sum(axis=0), used.sum(axis=1))
+
+    @staticmethod
+    def few(of_columns: np.ndarray, of_rows: np.ndarray) -> bool:
+        """The same from the numbers of entries of every column and row."""
+        columns, rows = of_columns.max(initial=1), of_rows.max(initial=1)
+        return bool(columns * _WORTH <= len(of_rows) and rows * _WORTH <= len(of_columns))
 
     def forward(self, count: int, x: Array) -> Array:
         y = _gather(x, self.index, self.value)
@@ -61,24 +78,25 @@ class Sparse(Affine):
         return int(max(self.index.shape[0], self.back_index.shape[0])) + 1
 
     @property
+    def time(self) -> int:
+        """Of a pass, in multiplications of a dense product."""
+        return _WORTH * self.entries
+
+    @property
     def entries(self) -> int:
         """Of one pass, forward or backward, the longer."""
         return int(max(self.index.size, self.back_index.size))
 
 
-def _most(weight: np.ndarray) -> tuple[int, int]:
-    """Entries of a column, and of a row, at most."""
-    used = weight != 0
-    return int(used.sum(axis=0).max(initial=0)), int(used.sum(axis=1).max(initial=0))
-
-
-def _gathered(weight: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
-    """(index, value), (most, m) each: the entries of every column of weight (n, m), in order."""
-    index, value = np.zeros((most, weight.shape[1]), np.int64), np.zeros((most, weight.shape[1]))
-    column, row = np.nonzero(weight.T)
+def _gathered(row: np.ndarray, column: np.ndarray, value: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """(index, value), (most, size) each: the entries of every column, by their rows."""
+    order = np.lexsort((row, column))
+    row, column, value = row[order], column[order], value[order]
     place = np.arange(len(column)) - np.searchsorted(column, column)
-    index[place, column], value[place, column] = row, weight[row, column]
-    return index, value
+    shape = int(place.max(initial=-1)) + 1, size
+    index, values = np.zeros(shape, np.int64), np.zeros(shape)
+    index[place, column], values[place, column] = row, value
+    return index, values
 
 
 def _gather(x: Array, index: Array, value: Array) -> Array:
