@@ -51,6 +51,7 @@ class Fault:
 
 
 FOLDED = ("tests/graph/test_mirrored.py", "tests/graph/test_exact.py")
+ORDERED = ("tests/graph/test_order.py", "tests/property/test_disjuncts.py")
 MIRRORED = "verifier/graph/mirrored.py"
 DUAL, RIGOROUS, BATCH, INTERVAL = (f"verifier/bounds/{n}.py" for n in ("dual", "rigorous", "batch", "interval"))
 ROOTS, TARGETS, LINEAR, SMOOTH, AFFINE = (
@@ -616,6 +617,10 @@ FAULTS = (
     Fault("multiples in other places", MIRRORED, "(weight.indices[part].tobytes(), ", "(b'', ", tests=FOLDED),
     Fault("multiples that underflow", MIRRORED, "[rounded]] = False", "[rounded]] &= True", tests=FOLDED),
     Fault("a Relu that others read, too", MIRRORED, "graph.consumers[n] != (i,)", "False", tests=FOLDED),
+    Fault("softmax of any sums", "verifier/graph/order.py", "np.array_equal(matrices.entries", "len(matrices.entries", tests=ORDERED),
+    Fault("an end that falls", "verifier/graph/order.py", "operator.exponent == -1.0", "True", tests=ORDERED),
+    Fault("comparisons with a constant", "verifier/property/disjuncts.py", "and self.constant == 0 and len", "and len", tests=ORDERED),
+    Fault("weighted comparisons", "verifier/property/disjuncts.py", "and sum(self.outputs.values()) == 0", "", tests=ORDERED),
     Fault("a product that rounds", "verifier/graph/exact.py", "of_columns[sums.col] + 52", "of_columns[sums.col] + 54", tests=FOLDED),
 )
 

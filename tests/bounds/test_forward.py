@@ -6,6 +6,7 @@ import warnings
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from tests import graphs, models
 from tests.bounds import exact, test_rigorous
 from verifier.arrays import Arrays, to_numpy
-from verifier.bounds import interval
+from verifier.bounds import forward, interval
 from verifier.bounds.dual import Interval
 from verifier.bounds.forward import Form, Forms, forms_pay
 from verifier.bounds.rigorous import error_weights
@@ -247,3 +248,23 @@ def test_forms_pay_for_few_inputs_and_many_neurons() -> None:
     assert forms_pay(graphs.random_dense(rng, [2, 50, 50, 1]), 2)
     assert not forms_pay(graphs.random_dense(rng, [100, 50, 50, 1]), 100)
     assert not forms_pay(graphs.random_dense(rng, [2, 3]), 2)
+
+
+def test_forms_that_would_not_fit_do_not_pay() -> None:
+    graph = graphs.random_dense(np.random.default_rng(0), [2, 50, 50, 1])
+    with patch.object(forward, "_MEMORY", 4 * 8 * 3 * 50 - 1):
+        assert not forms_pay(graph, 2)
+    with patch.object(forward, "_MEMORY", 4 * 8 * 3 * 50):
+        assert forms_pay(graph, 2)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_points_in_blocks_are_the_same(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    graph = graphs.random_graph(rng, operators=graphs.PIECEWISE)
+    lower, upper = (side[None] for side in graphs.random_box(rng, graph.input_size))
+    whole = forms_of(graph, graphs.EXACT, lower, upper)[-1]
+    with patch.object(forward, "_BLOCK", 1):
+        blocks = forms_of(graph, graphs.EXACT, lower, upper)[-1]
+    np.testing.assert_allclose(blocks.points, whole.points, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(blocks.remainder, whole.remainder, rtol=1e-9, atol=1e-9)

@@ -186,3 +186,14 @@ def test_first_disjunct_that_is_met() -> None:
     arms = tuple(disjunct(box(("0", "1")), Row({}, {0: F(1)}, F(-c), False, 1)) for c in (0, 1, 2))
     prop = Property(1, 1, arms, "q", "0" * 64, "1.0", ())
     assert [prop.holds(np.zeros(1), np.array([float(v)])) for v in (0, 1, 2, 3)] == [0, 1, 2, None]
+
+
+def test_rows_that_compare_two_outputs() -> None:
+    def row(outputs: dict[int, F], inputs: dict[int, F] | None = None, constant: str = "0") -> Row:
+        return Row(inputs or {}, outputs, F(constant), False, 1)
+
+    assert row({0: F(1), 3: F(-1)}).compares and row({0: F(-1, 3), 1: F(1, 3)}).compares
+    assert not row({0: F(1), 3: F(-2)}).compares
+    assert not row({0: F(1), 3: F(-1)}, constant="1e-30").compares
+    assert not row({0: F(1), 3: F(-1)}, {0: F(1)}).compares
+    assert not row({0: F(1)}).compares and not row({0: F(1), 1: F(1), 2: F(-2)}).compares

@@ -43,10 +43,14 @@ _ROWS = 0.5
 """Time of the rows of one pre-activation against that of all forms. Halving boxes costs forms only, but rows close larger boxes."""
 _COPIES = 16
 """Points of the largest node that are alive at a time: one a tap of a kernel of 3 x 3, parents, results."""
+_ALIVE, _MEMORY, _BLOCK = 4, 3 << 30, 1 << 30
+"""Forms of the largest node that are alive at a time; bytes that those of one box, and what an operator makes of some points, may take."""
 
 
 def forms_pay(graph: Graph, varying: int) -> bool:
-    """Whether one pass of forms costs far less than two rows for every neuron."""
+    """Whether one pass of forms fits into memory and costs far less than two rows for every neuron."""
+    if _ALIVE * 8 * (varying + 1) * max(node.size for node in graph.nodes) > _MEMORY:
+        return False
     return _FAR_LESS * forms_cost(graph, varying) < sum(2 * graph.nodes[p].size * row_cost(graph, p) for p in graph.preactivations)
 
 
@@ -142,10 +146,11 @@ class Forms:
         parents, shapes = [self._forms[p] for p in graph.nodes[n].inputs], [graph.nodes[p].shape for p in graph.nodes[n].inputs]
         shape, (count, points) = graph.nodes[n].shape, (self._lower.shape[0], self._varying.shape[0] + 1)
         g = gamma(operator.terms + points + 7)
-        moved = operator.homogeneous.forward(
-            count * points, *(xp.reshape(form.points, (count * points, *s)) for form, s in zip(parents, shapes))
-        )
-        moved = xp.reshape(moved, (count, points, -1))
+        flat = [xp.reshape(form.points, (count * points, *s)) for form, s in zip(parents, shapes)]
+        most = max(1, _BLOCK // (8 * _COPIES * max([graph.nodes[n].size, *(form.remainder.shape[1] for form in parents)])))
+        blocks = [slice(i, min(i + most, count * points)) for i in range(0, count * points, most)]
+        moved = [operator.homogeneous.forward(b.stop - b.start, *(x[b] for x in flat)) for b in blocks]
+        moved = xp.reshape(moved[0] if len(moved) == 1 else xp.concat(moved, axis=0), (count, points, -1))
         remainder = xp.reshape(
             operator.absolute(count, *(xp.reshape(form.slack(g), (count, *s)) for form, s in zip(parents, shapes))), (count, -1)
         )

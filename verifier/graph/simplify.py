@@ -149,7 +149,7 @@ def shifts(node: Node, parent: Node) -> Node | None:
 
 
 def matrices_in_a_row(node: Node, parent: Node) -> Node | None:
-    """(x W + b) V + c = x (W V) + (b V + c), where that is exact and no slower."""
+    """(x W + b) V + c = x (W V) + (b V + c), where that is exact and no slower than either alone."""
     first, second = parent.operator, node.operator
     if not (isinstance(first, Matrix) and isinstance(second, Matrix)) or matrices.terms(first, second) > _LARGEST:
         return None
@@ -161,7 +161,7 @@ def matrices_in_a_row(node: Node, parent: Node) -> Node | None:
     if product is None or moved is None:
         return None
     merged, bias = matrices.node_operator(product, None), exact.add(moved.toarray()[0], c)
-    if bias is None or matrices.time(merged) > matrices.time(first) + matrices.time(second):
+    if bias is None or matrices.time(merged) > min(matrices.time(first), matrices.time(second)):
         return None
     return replace(node, operator=replace(merged, bias=bias))
 

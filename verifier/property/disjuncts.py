@@ -64,6 +64,11 @@ class Row:
         return value < 0 if self.strict else value <= 0
 
     @property
+    def compares(self) -> bool:
+        """It says no more than which of two outputs is the larger."""
+        return not self.inputs and self.constant == 0 and len(self.outputs) == 2 and sum(self.outputs.values()) == 0
+
+    @property
     def constant_only(self) -> bool:
         return not self.inputs and not self.outputs
 

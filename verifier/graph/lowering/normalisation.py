@@ -14,6 +14,7 @@ from verifier.graph.lowering.arithmetic import added, multiplied, product, scale
 from verifier.graph.lowering.context import Call, Value, constant, operator
 from verifier.graph.lowering.convolution import averaged, reduction_axes
 from verifier.graph.lowering.movement import joined, permuted, reshaped, taken
+from verifier.graph.order import differences
 from verifier.operators import affine, exponential, piecewise_linear, smooth
 from verifier.operators.power import Power
 from verifier.operators.square import Square
@@ -51,12 +52,7 @@ def _others(call: Call, rows: Value) -> Value:
 def _differences(call: Call, rows: Value) -> Value:
     """x_j - x_i for j != i: (..., n) -> (..., n, n - 1)."""
     n, size = rows.shape[-1], math.prod(rows.shape[:-1])
-    matrix = np.zeros((n, n, n - 1))
-    for i in range(n):
-        others = np.flatnonzero(np.arange(n) != i)
-        matrix[others, i, np.arange(n - 1)] = 1.0
-        matrix[i, i, :] = -1.0
-    found = call.emit(affine.Linear(matrix.reshape(n, n * (n - 1))), reshaped(call, rows, (size, n)), shape=(size, n * (n - 1)))
+    found = call.emit(affine.Linear(differences(n)), reshaped(call, rows, (size, n)), shape=(size, n * (n - 1)))
     return reshaped(call, found, (*rows.shape, n - 1))
 
 
