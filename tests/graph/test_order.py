@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -13,6 +14,7 @@ from verifier.graph import onnx_reader
 from verifier.graph.ir import Graph
 from verifier.graph.order import differences, without_ordered_end
 from verifier.graph.simplify import condense
+from verifier.operators.power import Power
 from verifier.property.disjuncts import Box, Disjunct, Row
 from verifier.property.expression import Numbers
 from verifier.search.query import Query
@@ -69,6 +71,12 @@ def test_ordered_ends_are_cut_off(classes: int, ends: list[tuple[str, dict[str, 
 def test_others_are_left_alone(ends: list[tuple[str, dict[str, object]]], shape: tuple[int, ...] | None) -> None:
     graph = network(*ends, shape=shape)
     assert without_ordered_end(graph) is graph
+
+
+def test_the_root_of_the_sum_falls() -> None:
+    graph = network(("Softmax", {}))
+    nodes = [replace(n, operator=Power(0.5)) if isinstance(n.operator, Power) else n for n in graph.nodes]
+    assert without_ordered_end(rooted := Graph(tuple(nodes))) is rooted
 
 
 def test_differences() -> None:
