@@ -15,8 +15,8 @@ from verifier.bounds.ascent import Ascent, Schedule, initial_parameters, problem
 from verifier.bounds.dependence import dependence
 from verifier.bounds.dual import Dual, Interval, Problem, Relaxation, evaluate, relax
 from verifier.bounds.forward import Forms
-from verifier.bounds.intermediate import unstable
 from verifier.bounds.rigorous import ErrorWeights
+from verifier.bounds.stability import unstable
 from verifier.graph.ir import Graph
 from verifier.operators.base import Affine, Nonlinear
 from verifier.operators.sparse import Sparse

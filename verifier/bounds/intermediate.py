@@ -5,24 +5,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 
-from verifier.arrays import Array, Arrays, namespace, to_numpy
+from verifier.arrays import Arrays, namespace, to_numpy
 from verifier.bounds import interval
-from verifier.bounds.ascent import Ascent, Parameters, Schedule, initial_parameters, problem_of
+from verifier.bounds.ascent import Schedule
 from verifier.bounds.cost import row_cost
-from verifier.bounds.dual import Interval, evaluate
+from verifier.bounds.dual import Interval
 from verifier.bounds.forward import Forms, forms_pay
 from verifier.bounds.rigorous import ErrorWeights, Magnitudes
+from verifier.bounds.rows import Rows
+from verifier.bounds.stability import unstable
 from verifier.errors import InternalError
 from verifier.graph.ir import Graph
 from verifier.operators.base import Nonlinear
 from verifier.parallel import Late, Workers
-
-_CHUNK_WORK = 500_000_000
-"""Multiplications of the rows of one chunk in one pass: about 0.1 s on one core."""
 
 
 class Undefined(Exception):
@@ -47,19 +45,6 @@ class RootBounds:
     preactivations: Mapping[int, Interval]
     weights: ErrorWeights
     constrained: bool = False
-
-
-def unstable(graph: Graph, p: int, bounds: Interval) -> Array:
-    """(B, size) True where some nonlinear node that reads p could be relaxed more tightly with a narrower enclosure."""
-    found = None
-    for n in graph.consumers[p]:
-        operator = graph.nodes[n].operator
-        if isinstance(operator, Nonlinear):
-            loose = ~operator.settled(bounds.lower, bounds.upper)
-            found = loose if found is None else found | loose
-    if found is None:
-        raise TypeError(f"node {p} is no pre-activation")
-    return found
 
 
 def root_bounds(
@@ -103,7 +88,7 @@ def root_bounds(
         if graph.ball is not None or any(isinstance(graph.nodes[n].operator, Nonlinear) for n in graph.ancestors(p)):
             todo = int(namespace(low).sum(unstable(graph, p, known[p])))
             if 2 * todo * row_cost(graph, p) <= most:
-                known[p] = _Rows(graph, arrays, proposals, low, high, dict(known), p, weights, deadline).tightened(stages, workers)
+                known[p] = Rows(graph, arrays, proposals, low, high, dict(known), p, weights, deadline).tightened(stages, workers)
         if refine is not None:
             known[p] = refine(p, known)
         known[p] = _within_arguments(graph, p, known[p])
@@ -156,103 +141,7 @@ def output_bounds(
     weights, node = root.weights.to(arrays), graph.output
     known = dict(root.preactivations)
     bounds = interval.propagate(graph.to(arrays), low, high, known, weights, node)[node]
-    rows = _Rows(graph, arrays, proposals, low, high, known, node, weights, deadline)
-    start = initial_parameters(graph.to(arrays), node, known)
+    rows = Rows(graph, arrays, proposals, low, high, known, node, weights, deadline)
     every = np.arange(graph.nodes[node].size)
-    bounds = rows.bounded(bounds, every, start, schedule, lambda values: values > np.inf, workers)
+    bounds = rows.bounded(bounds, every, schedule, lambda values: values > np.inf, workers)
     return to_numpy(bounds.lower)[0], to_numpy(bounds.upper)[0]
-
-
-@dataclass(frozen=True, eq=False)
-class _Rows:
-    """Bounds of the elements of `node` over the box low, high (1, n), by rows of their own. known: enclosures of the pre-activations
-    below, and of `node` where it is one."""
-
-    graph: Graph
-    arrays: Arrays
-    proposals: Arrays
-    low: Array
-    high: Array
-    known: Mapping[int, Interval]
-    node: int
-    weights: ErrorWeights
-    deadline: Callable[[], bool]
-
-    def tightened(self, stages: tuple[Schedule, ...], workers: Workers) -> Interval:
-        """Rows for the neurons that are unstable before each stage: plain CROWN, then optimised slopes."""
-        bounds = self.known[self.node]
-        start = initial_parameters(self.graph.to(self.arrays), self.node, self.known)
-        for i, stage in enumerate(stages):
-            todo = np.flatnonzero(to_numpy(unstable(self.graph, self.node, bounds))[0])
-            if len(todo) == 0 or self.deadline() or (i > 0 and stage.iterations == 0):
-                break
-            # A neuron's row is of no more use once its sign is known.
-            bounds = self.bounded(bounds, todo, start, stage, lambda lower: lower > 0, workers)
-        return bounds
-
-    def bounded(
-        self,
-        bounds: Interval,
-        todo: np.ndarray,
-        start: Parameters,
-        stage: Schedule,
-        enough: Callable[[Array], Array],
-        workers: Workers,
-    ) -> Interval:
-        """`bounds` (1, size) with the elements `todo` tightened; `enough` as in `Ascent.run`."""
-        chunk = max(1, min(self._most(stage), -(-len(todo) // workers.cores)))
-        parts = [todo[first : first + chunk] for first in range(0, len(todo), chunk)]
-        return _merged(self.arrays, bounds, parts, workers.map(partial(self._bound, start, stage, enough), parts))
-
-    def _most(self, stage: Schedule) -> int:
-        """Neurons in one chunk: what fits in memory, and keeps the time between two looks at the clock short."""
-        below = [self.graph.nodes[n] for n in self.graph.ancestors(self.node)]
-        fits = self.arrays.budget / (8 * sum(node.size for node in below) * (12 if stage.iterations else 5)) / 2
-        return int(min(fits, _CHUNK_WORK * self.arrays.width / max(1, sum(node.multiplications for node in below))))
-
-    def _bound(
-        self, start: Parameters, stage: Schedule, enough: Callable[[Array], Array], part: np.ndarray
-    ) -> tuple[Array, Array] | None:
-        """Rigorous (lower, upper), each (k,), of the elements `part`; None where the deadline has passed."""
-        if self.deadline():
-            return None
-        graph, p, k = self.graph.to(self.arrays), self.node, len(part)
-        parameters, shape = start, graph.nodes[p].shape
-        below = {n: self.known[n] for n in graph.preactivations if n < p}
-        if stage.iterations:
-            fast = self.proposals
-            ascent = Ascent(
-                self.graph.to(fast),
-                {p: unit_rows(fast, part[None], shape)},
-                fast.asarray(self.low),
-                fast.asarray(self.high),
-                {n: Interval(fast.asarray(b.lower), fast.asarray(b.upper)) for n, b in below.items()},
-                start.map(fast.asarray),
-                {},
-                stage,
-            )
-            _, parameters = ascent.run(enough, self.deadline)
-            parameters = parameters.map(self.arrays.asarray)
-        problem = problem_of(graph, self.low, self.high, below, parameters)
-        result = evaluate(graph, {p: unit_rows(self.arrays, part[None], shape)}, problem, self.weights).lower[0]
-        return result[:k], -result[k:]
-
-
-def _merged(arrays: Arrays, bounds: Interval, parts: list[np.ndarray], results: list[tuple[Array, Array] | None]) -> Interval:
-    lower, upper = arrays.xp.asarray(bounds.lower, copy=True), arrays.xp.asarray(bounds.upper, copy=True)
-    for part, result in zip(parts, results):
-        if result is not None:
-            index = arrays.indices(part)
-            lower[0, index] = arrays.xp.maximum(lower[0, index], result[0])
-            upper[0, index] = arrays.xp.minimum(upper[0, index], result[1])
-    return Interval(lower, upper)
-
-
-def unit_rows(arrays: Arrays, part: np.ndarray, shape: tuple[int, ...]) -> Array:
-    """(B, 2k, *shape): +e_j for every j of part (B, k), then -e_j."""
-    (count, k), size = part.shape, int(np.prod(shape))
-    rows = arrays.zeros((count * 2 * k, size))
-    first = (2 * k * np.arange(count)[:, None] + np.arange(k)).reshape(-1)
-    rows[arrays.indices(first), arrays.indices(part.reshape(-1))] = 1.0
-    rows[arrays.indices(first + k), arrays.indices(part.reshape(-1))] = -1.0
-    return arrays.xp.reshape(rows, (count, 2 * k, *shape))

@@ -17,7 +17,7 @@ import numpy as np
 from verifier.arrays import Array, Arrays, to_numpy
 from verifier.bounds.cost import ELEMENT, row_cost
 from verifier.bounds.dual import Interval, relax
-from verifier.bounds.intermediate import unstable
+from verifier.bounds.stability import unstable
 from verifier.graph.ir import Graph, Node
 from verifier.operators.affine import Add, Constant, Linear, Take
 from verifier.operators.base import Affine, Elementwise, Input, Nonlinear

@@ -84,7 +84,8 @@ def _unstable(graph: Graph, prop: Property) -> tuple[int, ...] | None:
 
     from verifier.arrays import numpy_arrays, to_numpy
     from verifier.bounds.ascent import Schedule
-    from verifier.bounds.intermediate import root_bounds, unstable
+    from verifier.bounds.intermediate import root_bounds
+    from verifier.bounds.stability import unstable
     from verifier.parallel import Workers
 
     live = [d for d in prop.disjuncts if not d.empty]

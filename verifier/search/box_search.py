@@ -11,8 +11,9 @@ import numpy as np
 from verifier.arrays import Arrays, to_numpy
 from verifier.bounds.ascent import Schedule
 from verifier.bounds.cost import row_cost
-from verifier.bounds.intermediate import Empty, RootBounds, root_bounds, unstable
+from verifier.bounds.intermediate import Empty, RootBounds, root_bounds
 from verifier.bounds.reduction import Reduction, reduce_graph
+from verifier.bounds.stability import unstable
 from verifier.config import Settings
 from verifier.errors import InternalError
 from verifier.parallel import Late

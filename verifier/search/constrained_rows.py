@@ -19,8 +19,9 @@ from verifier.bounds import interval
 from verifier.bounds.ascent import Ascent, Parameters, Schedule, initial_parameters, problem_of
 from verifier.bounds.constraint import own_rows, satisfied, signs, with_rows
 from verifier.bounds.dual import Interval, evaluate
-from verifier.bounds.intermediate import unit_rows, unstable
 from verifier.bounds.rigorous import ErrorWeights, error_weights
+from verifier.bounds.rows import unit_rows
+from verifier.bounds.stability import unstable
 from verifier.graph.ir import Graph
 from verifier.operators.base import Lines
 from verifier.parallel import Workers

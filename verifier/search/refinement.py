@@ -16,9 +16,10 @@ import numpy as np
 from verifier.arrays import Arrays, to_numpy
 from verifier.bounds.ascent import Schedule
 from verifier.bounds.dual import Interval
-from verifier.bounds.intermediate import RootBounds, unstable
+from verifier.bounds.intermediate import RootBounds
 from verifier.bounds.reduction import reduce_graph
 from verifier.bounds.rigorous import error_weights
+from verifier.bounds.stability import unstable
 from verifier.bounds.targets import Targets
 from verifier.graph.ir import Graph
 from verifier.operators.base import Nonlinear

@@ -9,7 +9,8 @@ import numpy as np
 from verifier.arrays import Arrays, cuda_devices, numpy_arrays, to_numpy, torch_arrays
 from verifier.bounds.ascent import Schedule
 from verifier.bounds.batch import Neurons
-from verifier.bounds.intermediate import RootBounds, Undefined, root_bounds, unstable
+from verifier.bounds.intermediate import RootBounds, Undefined, root_bounds
+from verifier.bounds.stability import unstable
 from verifier.config import Settings
 from verifier.parallel import Late, Workers
 from verifier.search import box_search, input_split

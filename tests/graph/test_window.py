@@ -1,0 +1,126 @@
+"""A window computes the same values as the whole graph, in every one of its nodes, and holds no more than it must."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from tests import graphs
+from verifier.graph.ir import Graph, Node
+from verifier.graph.window import around, whole, window
+from verifier.operators.affine import Add, Conv, Pad, Reshape, Scale, Take, Transpose
+from verifier.operators.base import Input, Operator
+from verifier.operators.piecewise_linear import Relu
+
+
+def agree(graph: Graph, node: int, region: tuple[tuple[int, int], ...], rng: np.random.Generator) -> Graph:
+    x = rng.normal(size=(3, graph.input_size))
+    found = window(graph, node, region)
+    values, parts = graph.values(x), found.graph.values(x)
+    for n, (p, elements) in found.origin.items():
+        np.testing.assert_allclose(parts[n].reshape(3, -1), values[p].reshape(3, -1)[:, elements], rtol=1e-12, atol=1e-12)
+    p, there = found.origin[found.graph.output]
+    elements = np.arange(graph.nodes[node].size).reshape(graph.nodes[node].shape)[tuple(slice(*r) for r in region)].reshape(-1)
+    assert p == node and set(elements) <= set(there) and np.array_equal(there[found.position(elements)], elements)
+    return found.graph
+
+
+def some_region(rng: np.random.Generator, shape: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
+    ends = (np.sort(rng.choice(n + 1, 2, replace=False)) for n in shape)
+    return tuple((int(a), int(b)) for a, b in ends)
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_random_graphs(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    graph = graphs.random_graph(rng)
+    for _ in range(4):
+        node = int(rng.integers(1, len(graph.nodes)))
+        agree(graph, node, some_region(rng, graph.nodes[node].shape), rng)
+
+
+Step = Callable[[tuple[int, ...]], tuple[Operator, tuple[int, ...]]]
+
+
+def image(rng: np.random.Generator, *steps: Step | Relu) -> Graph:
+    """Steps on an image of 2 x 16 x 16."""
+    shape: tuple[int, ...] = (1, 2, 16, 16)
+    nodes = [Node(Input(), (), (512,)), Node(Reshape((512,), shape), (0,), shape)]
+    for step in steps:
+        operator, shape = (step, shape) if isinstance(step, Relu) else step(shape)
+        nodes.append(Node(operator, (len(nodes) - 1,), shape))
+    return Graph(tuple(nodes))
+
+
+def conv(
+    rng: np.random.Generator,
+    outputs: int,
+    kernel: int,
+    stride: int = 1,
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0),
+    dilation: int = 1,
+    groups: int = 1,
+) -> Step:
+    def step(shape: tuple[int, ...]) -> tuple[Operator, tuple[int, ...]]:
+        sides = (shape[2] + padding[0] + padding[2], shape[3] + padding[1] + padding[3])
+        after = (1, outputs, *((side - dilation * (kernel - 1) - 1) // stride + 1 for side in sides))
+        weight = rng.normal(size=(outputs, shape[1] // groups, kernel, kernel))
+        return Conv(weight, rng.normal(size=outputs), shape, after, (stride, stride), padding, (dilation, dilation), groups), after
+
+    return step
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_images(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    halves: list[Step] = [lambda s: (Take(2, np.arange(0, s[2], 2), s), (1, s[1], len(range(0, s[2], 2)), s[3]))]
+    edges: list[Step] = [lambda s: (Pad((0, 0, 1, 2), (0, 0, 2, 1), s, 0.5), (1, s[1], s[2] + 3, s[3] + 3))]
+    swapped: list[Step] = [
+        lambda s: (Transpose((0, 2, 3, 1)), (1, s[2], s[3], s[1])),
+        lambda s: (Transpose((0, 3, 1, 2)), (1, s[3], s[1], s[2])),
+    ]
+    graph = image(
+        rng,
+        conv(rng, 4, 3, padding=(1, 1, 1, 1)),
+        lambda s: (Scale(rng.normal(size=(4, 1, 1)), rng.normal(size=s[1:])), s),
+        Relu(),
+        *(halves, edges, swapped)[seed % 3],
+        conv(rng, 6, 3, stride=2, padding=(0, 1, 2, 1), groups=2),
+        Relu(),
+        conv(rng, 2, 3, dilation=2, padding=(2, 2, 2, 2)),
+        Relu(),
+        conv(rng, 2, 1, padding=(2, 0, 0, 0)),
+    )
+    for node in range(2, len(graph.nodes)):
+        shape = graph.nodes[node].shape
+        for _ in range(6):
+            agree(graph, node, some_region(rng, shape), rng)
+        agree(graph, node, whole(shape), rng)
+
+
+def test_a_neuron_sees_a_small_window() -> None:
+    rng = np.random.default_rng(0)
+    graph = image(rng, conv(rng, 3, 3, padding=(1, 1, 1, 1)), Relu(), conv(rng, 3, 3, padding=(1, 1, 1, 1)))
+    inner = agree(graph, 4, ((0, 1), (1, 2), (8, 9), (8, 9)), rng)
+    assert [node.shape for node in inner.nodes if not isinstance(node.operator, Input | Reshape)] == [
+        (1, 2, 5, 5),
+        (1, 3, 3, 3),
+        (1, 3, 3, 3),
+        (1, 3, 1, 1),
+    ]
+    corner = agree(graph, 4, ((0, 1), (1, 2), (0, 1), (15, 16)), rng)
+    assert corner.nodes[-2].shape == (1, 3, 2, 2)
+
+
+def test_values_that_two_read_are_cropped_for_each() -> None:
+    rng = np.random.default_rng(0)
+    graph = image(rng, conv(rng, 3, 3, padding=(1, 1, 1, 1)), Relu(), conv(rng, 3, 3, padding=(1, 1, 1, 1)))
+    residual = Graph((*graph.nodes, Node(Add((1, -1)), (4, 3), (1, 3, 16, 16))))
+    found = agree(residual, 5, ((0, 1), (0, 3), (4, 6), (4, 6)), rng)
+    assert sorted(n.shape for n in found.nodes if isinstance(n.operator, Pad)) == [(1, 2, 6, 6), (1, 3, 2, 2)]
+
+
+def test_the_smallest_region_around_elements() -> None:
+    assert around((1, 3, 4, 4), np.array([16 + 5, 16 + 10, 32 + 6])) == ((0, 1), (1, 3), (1, 3), (1, 3))

@@ -1,0 +1,168 @@
+"""Rows of a node's own elements: CROWN for what is unstable, optimised slopes for what is left, every result rigorous.
+
+Neurons of an image depend on a window of it: rows of those that lie together are evaluated on that part of the graph.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+
+from verifier.arrays import Array, Arrays, to_numpy
+from verifier.bounds.ascent import Ascent, Schedule, initial_parameters, problem_of
+from verifier.bounds.cost import row_cost
+from verifier.bounds.dual import Interval, evaluate
+from verifier.bounds.rigorous import ErrorWeights
+from verifier.bounds.stability import unstable
+from verifier.graph.ir import Graph
+from verifier.graph.window import around, whole, window
+from verifier.parallel import Workers
+
+_CHUNK_WORK = 500_000_000
+"""Multiplications of the rows of one chunk in one pass: about 0.1 s on one core."""
+_SIZES = (2, 4, 8, 16)
+_WORTH, _OVERHEAD = 0.6, 1e8
+"""Time of a row in a window against one in the whole graph, at most; what a window takes besides, as `row_cost`: about 5 ms."""
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Bounds of the elements of `node` over the box low, high (1, n), by rows of their own. known: enclosures of the pre-activations
+    below, and of `node` where it is one."""
+
+    graph: Graph
+    arrays: Arrays
+    proposals: Arrays
+    low: Array
+    high: Array
+    known: Mapping[int, Interval]
+    node: int
+    weights: ErrorWeights
+    deadline: Callable[[], bool]
+
+    def tightened(self, stages: tuple[Schedule, ...], workers: Workers) -> Interval:
+        """Rows for the neurons that are unstable before each stage: plain CROWN, then optimised slopes."""
+        bounds = self.known[self.node]
+        for i, stage in enumerate(stages):
+            todo = np.flatnonzero(to_numpy(unstable(self.graph, self.node, bounds))[0])
+            if len(todo) == 0 or self.deadline() or (i > 0 and stage.iterations == 0):
+                break
+            # A neuron's row is of no more use once its sign is known.
+            bounds = self.bounded(bounds, todo, stage, lambda lower: lower > 0, workers)
+        return bounds
+
+    def bounded(
+        self,
+        bounds: Interval,
+        todo: np.ndarray,
+        stage: Schedule,
+        enough: Callable[[Array], Array],
+        workers: Workers,
+    ) -> Interval:
+        """`bounds` (1, size) with the elements `todo` tightened; `enough` as in `Ascent.run`."""
+        parts = [part for tile in self._tiles(todo) for part in self._chunks(tile, stage, workers)]
+        return _merged(self.arrays, bounds, parts, workers.map(partial(self._bound, stage, enough), parts))
+
+    def _tiles(self, todo: np.ndarray) -> list[np.ndarray]:
+        """`todo` by squares of the image, of the size with which rows are the shortest; all together where that saves little."""
+        shape = self.graph.nodes[self.node].shape
+        if len(shape) != 4:
+            return [todo]
+        costs = {size: self._cost(size, len(todo) / math.prod(shape)) for size in _SIZES if size < max(shape[2:])}
+        best = min(costs, key=lambda size: costs[size], default=0)
+        if not best or costs[best] > _WORTH * row_cost(self.graph, self.node):
+            return [todo]
+        _, _, row, column = np.unravel_index(todo, shape)
+        tile = row // best * shape[3] + column // best
+        order = np.argsort(tile, kind="stable")
+        return np.split(todo[order], np.flatnonzero(np.diff(tile[order])) + 1)
+
+    def _cost(self, size: int, share: float) -> float:
+        """Of a row of the square in the middle, of whose neurons a `share` are to be bounded."""
+        shape = self.graph.nodes[self.node].shape
+        middle = tuple((0, n) if axis < 2 else ((n - min(n, size)) // 2, (n + min(n, size)) // 2) for axis, n in enumerate(shape))
+        rows = 2 * share * math.prod(b - a for a, b in middle)
+        return row_cost(window(self.graph, self.node, middle).graph) + _OVERHEAD / rows
+
+    def _chunks(self, todo: np.ndarray, stage: Schedule, workers: Workers) -> list[np.ndarray]:
+        here, _ = self._around(todo)
+        chunk = max(1, min(here._most(stage), -(-len(todo) // workers.cores)))
+        return [todo[first : first + chunk] for first in range(0, len(todo), chunk)]
+
+    def _around(self, part: np.ndarray) -> tuple[Rows, np.ndarray]:
+        """(the same for what the elements `part` depend on alone, `part` there); as it is where that is most of the graph."""
+        graph, shape = self.graph, self.graph.nodes[self.node].shape
+        region = around(shape, part)
+        if region == whole(shape):
+            return self, part
+        there = window(graph, self.node, region)
+        if row_cost(there.graph) > _WORTH * row_cost(graph, self.node):
+            return self, part
+
+        def some(values: Mapping[int, Array]) -> dict[int, Array]:
+            return {n: values[p][..., i] for n, (p, i) in there.origin.items() if p in values}
+
+        weights = ErrorWeights(some(self.weights.node), some(self.weights.multiplier), some(self.weights.forward), self.weights.underflow)
+        below = {n: there.origin[n] for n in there.graph.preactivations}
+        known = {n: Interval(self.known[p].lower[:, i], self.known[p].upper[:, i]) for n, (p, i) in below.items()}
+        return replace(self, graph=there.graph, known=known, node=there.graph.output, weights=weights), there.position(part)
+
+    def _most(self, stage: Schedule) -> int:
+        """Neurons in one chunk: what fits in memory, and keeps the time between two looks at the clock short."""
+        below = [self.graph.nodes[n] for n in self.graph.ancestors(self.node)]
+        fits = self.arrays.budget / (8 * sum(node.size for node in below) * (12 if stage.iterations else 5)) / 2
+        return int(min(fits, _CHUNK_WORK * self.arrays.width / max(1, sum(node.multiplications for node in below))))
+
+    def _bound(self, stage: Schedule, enough: Callable[[Array], Array], part: np.ndarray) -> tuple[Array, Array] | None:
+        """Rigorous (lower, upper), each (k,), of the elements `part`; None where the deadline has passed."""
+        if self.deadline():
+            return None
+        here, part = self._around(part)
+        return here._evaluated(stage, enough, part)
+
+    def _evaluated(self, stage: Schedule, enough: Callable[[Array], Array], part: np.ndarray) -> tuple[Array, Array]:
+        graph, p, k = self.graph.to(self.arrays), self.node, len(part)
+        shape, start = graph.nodes[p].shape, initial_parameters(graph, p, self.known)
+        parameters = start
+        below = {n: self.known[n] for n in graph.preactivations if n < p}
+        if stage.iterations:
+            fast = self.proposals
+            ascent = Ascent(
+                self.graph.to(fast),
+                {p: unit_rows(fast, part[None], shape)},
+                fast.asarray(self.low),
+                fast.asarray(self.high),
+                {n: Interval(fast.asarray(b.lower), fast.asarray(b.upper)) for n, b in below.items()},
+                start.map(fast.asarray),
+                {},
+                stage,
+            )
+            _, parameters = ascent.run(enough, self.deadline)
+            parameters = parameters.map(self.arrays.asarray)
+        problem = problem_of(graph, self.low, self.high, below, parameters)
+        result = evaluate(graph, {p: unit_rows(self.arrays, part[None], shape)}, problem, self.weights).lower[0]
+        return result[:k], -result[k:]
+
+
+def _merged(arrays: Arrays, bounds: Interval, parts: list[np.ndarray], results: list[tuple[Array, Array] | None]) -> Interval:
+    lower, upper = arrays.xp.asarray(bounds.lower, copy=True), arrays.xp.asarray(bounds.upper, copy=True)
+    for part, result in zip(parts, results):
+        if result is not None:
+            index = arrays.indices(part)
+            lower[0, index] = arrays.xp.maximum(lower[0, index], result[0])
+            upper[0, index] = arrays.xp.minimum(upper[0, index], result[1])
+    return Interval(lower, upper)
+
+
+def unit_rows(arrays: Arrays, part: np.ndarray, shape: tuple[int, ...]) -> Array:
+    """(B, 2k, *shape): +e_j for every j of part (B, k), then -e_j."""
+    (count, k), size = part.shape, int(np.prod(shape))
+    rows = arrays.zeros((count * 2 * k, size))
+    first = (2 * k * np.arange(count)[:, None] + np.arange(k)).reshape(-1)
+    rows[arrays.indices(first), arrays.indices(part.reshape(-1))] = 1.0
+    rows[arrays.indices(first + k), arrays.indices(part.reshape(-1))] = -1.0
+    return arrays.xp.reshape(rows, (count, 2 * k, *shape))
