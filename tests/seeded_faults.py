@@ -51,6 +51,8 @@ class Fault:
 
 
 FOLDED = ("tests/graph/test_mirrored.py", "tests/graph/test_exact.py")
+ROWS, WINDOW = "verifier/bounds/rows.py", "verifier/graph/window.py"
+WINDOWS = ("tests/graph/test_window.py", "tests/bounds/test_rows.py")
 ORDERED = ("tests/graph/test_order.py", "tests/property/test_disjuncts.py")
 MIRRORED = "verifier/graph/mirrored.py"
 DUAL, RIGOROUS, BATCH, INTERVAL = (f"verifier/bounds/{n}.py" for n in ("dual", "rigorous", "batch", "interval"))
@@ -151,7 +153,7 @@ FAULTS = (
         tests=LOWERING,
     ),
     Fault("variance of what is not centred", NORMALISATION, "call.emit(Square(), centred,", "call.emit(Square(), x,", tests=LOWERING),
-    Fault("differences of the other sign", NORMALISATION, "matrix[i, i, :] = -1.0", "matrix[i, i, :] = 1.0", tests=LOWERING),
+    Fault("differences of the other sign", "verifier/graph/order.py", "matrix[i, i, :] = -1.0", "matrix[i, i, :] = 1.0", tests=LOWERING),
     Fault(
         "softmax without its own value",
         NORMALISATION,
@@ -339,16 +341,16 @@ FAULTS = (
         "at = arrays.indices(np.arange(low.shape[0]))[:, None]",
         "at = arrays.indices(0 * np.arange(low.shape[0]))[:, None]",
     ),
-    Fault("root bounds of the other side", ROOTS, "return result[:k], -result[k:]", "return result[:k], -result[:k]"),
+    Fault("root bounds of the other side", ROWS, "return result[:k], -result[k:]", "return result[:k], -result[:k]"),
     Fault(
         "root bounds without rounding",
-        ROOTS,
+        ROWS,
         "result = evaluate(graph, {p: unit_rows(self.arrays, part[None], shape)}, problem, self.weights).lower[0]",
         "result = evaluate(graph, {p: unit_rows(self.arrays, part[None], shape)}, problem, None).lower[0]",
     ),
     Fault(
         "root bounds of the proposals",
-        ROOTS,
+        ROWS,
         "problem = problem_of(graph, self.low, self.high, below, parameters)",
         "problem = problem_of(graph, self.low, self.high, {n: Interval(0.999 * b.lower, 0.999 * b.upper) for n, b in below.items()}, parameters)",  # noqa: E501,
     ),
@@ -621,6 +623,11 @@ FAULTS = (
     Fault("an end that falls", "verifier/graph/order.py", "operator.exponent == -1.0", "True", tests=ORDERED),
     Fault("comparisons with a constant", "verifier/property/disjuncts.py", "and self.constant == 0 and len", "and len", tests=ORDERED),
     Fault("weighted comparisons", "verifier/property/disjuncts.py", "and sum(self.outputs.values()) == 0", "", tests=ORDERED),
+    Fault("window without its edge", WINDOW, "max(first, 0), min(last, size)", "max(first, 0), min(last, size - 1)", tests=WINDOWS),
+    Fault("window of an undilated kernel", WINDOW, "op.dilation[i] * (op", "(op", tests=WINDOWS),
+    Fault("padding of the whole image", WINDOW, "padding=padding), (tuple(read),)", "padding=op.padding), (tuple(read),)", tests=WINDOWS),
+    Fault("constants of another place", WINDOW, "n == 1 else slice(*r)", "n == 1 else slice(0, r[1] - r[0])", tests=WINDOWS),
+    Fault("enclosures of another window", ROWS, "self.known[p].upper[:, i])", "self.known[p].upper[:, : len(i)])", tests=WINDOWS),
     Fault("a product that rounds", "verifier/graph/exact.py", "of_columns[sums.col] + 52", "of_columns[sums.col] + 54", tests=FOLDED),
 )
 

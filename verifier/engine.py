@@ -198,7 +198,7 @@ def _search(run: Run, problem: Problem, live: Sequence[int], deadline: float) ->
     disjuncts = [problem.prop.disjuncts[i] for i in live]
     context = run.context(Gate(problem.replay, disjuncts, problem.dtype), deadline)
     with run.phase("search"):
-        solved = solve(Query.of_order(problem.graph, disjuncts), run.settings, context)
+        solved = solve(Query.narrowed(problem.graph, disjuncts), run.settings, context)
     outcome = solved.outcome
     if outcome.witness is not None:
         witness = replace(outcome.witness, disjunct=live[outcome.witness.disjunct])

@@ -89,6 +89,6 @@ def test_a_query_that_only_compares_is_asked_of_the_logits(constant: int) -> Non
     numbers = Numbers.of([b"-1", b"1"], [-1.0, 1.0])
     row = Row({}, {0: Fraction(1), 2: Fraction(-1)}, Fraction(constant), False, 1)
     box = Box(numbers, np.array([[0, 1]] * 3, dtype=np.int32))
-    query = Query.of_order(graph, [Disjunct(box, (row,), 4, 1)])
+    query = Query.narrowed(graph, [Disjunct(box, (row,), 4, 1)])
     assert (len(query.graph.nonlinear) == 1) == (constant == 0)
     assert Query.of(graph, [Disjunct(box, (row,), 4, 1)]).graph is graph

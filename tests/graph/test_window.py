@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
 
 import numpy as np
 import pytest
 
 from tests import graphs
 from verifier.graph.ir import Graph, Node
-from verifier.graph.window import around, whole, window
+from verifier.graph.window import around, whole, window, with_outputs
 from verifier.operators.affine import Add, Conv, Pad, Reshape, Scale, Take, Transpose
 from verifier.operators.base import Input, Operator
 from verifier.operators.piecewise_linear import Relu
+from verifier.property.disjuncts import Box, Disjunct, Row
+from verifier.property.expression import Numbers
+from verifier.search.query import Query
 
 
 def agree(graph: Graph, node: int, region: tuple[tuple[int, int], ...], rng: np.random.Generator) -> Graph:
@@ -120,6 +124,36 @@ def test_values_that_two_read_are_cropped_for_each() -> None:
     residual = Graph((*graph.nodes, Node(Add((1, -1)), (4, 3), (1, 3, 16, 16))))
     found = agree(residual, 5, ((0, 1), (0, 3), (4, 6), (4, 6)), rng)
     assert sorted(n.shape for n in found.nodes if isinstance(n.operator, Pad)) == [(1, 2, 6, 6), (1, 3, 2, 2)]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_some_outputs_of_an_image(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    graph = image(rng, conv(rng, 3, 3, padding=(1, 1, 1, 1)), Relu(), conv(rng, 3, 3, stride=2))
+    size = graph.nodes[-1].size
+    flat = Graph((*graph.nodes, Node(Reshape(graph.nodes[-1].shape, (size,)), (4,), (size,))))
+    elements = rng.choice(49, 3, replace=False) + 49 * rng.integers(0, 3, 3)
+    part, x = with_outputs(flat, elements), rng.normal(size=(4, 512))
+    assert part.output_size == 3 and part.input_size == 512
+    np.testing.assert_allclose(part.evaluate(x), flat.evaluate(x)[:, elements], rtol=1e-12, atol=1e-12)
+    corner = with_outputs(flat, np.array([0, 8]))
+    assert sum(n.size for n in corner.nodes[2:]) < 0.2 * sum(n.size for n in flat.nodes[2:])
+    assert with_outputs(flat, np.arange(size)) is flat
+
+
+def test_a_query_about_some_outputs_is_asked_of_them() -> None:
+    rng = np.random.default_rng(0)
+    graph = image(rng, conv(rng, 3, 3), Relu(), conv(rng, 2, 3))
+    size = graph.nodes[-1].size
+    flat = Graph((*graph.nodes, Node(Reshape(graph.nodes[-1].shape, (size,)), (4,), (size,))))
+    numbers = Numbers.of([b"-1", b"1"], [-1.0, 1.0])
+    box = Box(numbers, np.array([[0, 1]] * 512, dtype=np.int32))
+    disjuncts = [Disjunct(box, (Row({0: Fraction(1)}, {j: Fraction(k)}, Fraction(1), False, 1),), size, 1) for j, k in ((150, 1), (7, -2))]
+    narrowed, query, x = Query.narrowed(flat, disjuncts), Query.of(flat, disjuncts), rng.normal(size=(6, 512))
+    assert narrowed.graph.output_size == 2
+    which = np.arange(6) % 2
+    margins = [q.targets.margins(x, q.graph.evaluate(x), which) for q in (narrowed, query)]
+    np.testing.assert_allclose(*margins, rtol=1e-12, atol=1e-12)
 
 
 def test_the_smallest_region_around_elements() -> None:

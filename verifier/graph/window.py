@@ -14,7 +14,7 @@ import numpy as np
 
 from verifier.arrays import Array
 from verifier.graph.ir import Graph, Node
-from verifier.operators.affine import Add, Conv, Pad, Scale, Take, Transpose
+from verifier.operators.affine import Add, Conv, Pad, Reshape, Scale, Take, Transpose
 from verifier.operators.base import Elementwise, Operator
 
 Region = tuple[tuple[int, int], ...]
@@ -56,6 +56,23 @@ def window(graph: Graph, node: int, region: Region) -> Window:
         inputs = [builder.cropped(p, parts[p].region, read) for p, read in zip(graph.nodes[n].inputs, parts[n].reads)]
         builder.append(n, parts[n].region, parts[n].operator, tuple(inputs))
     return Window(Graph(tuple(builder.nodes)), builder.origin)
+
+
+def with_outputs(graph: Graph, elements: np.ndarray) -> Graph:
+    """The graph of outputs `elements` (k,) alone where they are part of an image, which is a flat output's last shape before;
+    `graph` itself where they depend on all of it."""
+    end = graph.output
+    while isinstance(graph.nodes[end].operator, Reshape):
+        (end,) = graph.nodes[end].inputs
+    shape = graph.nodes[end].shape
+    region = around(shape, elements)
+    if len(shape) != 4 or region == whole(shape):
+        return graph
+    found = window(graph, end, region)
+    size, nodes = found.graph.nodes[-1].size, found.graph.nodes
+    flat = Node(Reshape(nodes[-1].shape, (size,)), (len(nodes) - 1,), (size,), graph.nodes[-1].origin)
+    taken = Node(Take(0, found.position(elements), (size,)), (len(nodes),), (len(elements),), graph.nodes[-1].origin)
+    return Graph((*nodes, flat, taken))
 
 
 @dataclass(frozen=True, eq=False)

@@ -255,7 +255,7 @@ class _Bisection:
             disjuncts, before = [problem.prop.disjuncts[k] for k in places], self.violated
             context = run.context(Gate(problem.replay, disjuncts, problem.dtype), deadline)
             context = replace(context, report=lambda event: None)
-            query = Query.of_order(problem.graph, disjuncts)
+            query = Query.narrowed(problem.graph, disjuncts)
             witness = AttackRounds(query, numpy_arrays(single=True), settings, context).run_if_due()
             if witness is None:
                 return

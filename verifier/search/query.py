@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from verifier.bounds.targets import Targets
 from verifier.graph.ir import Graph
 from verifier.graph.order import without_ordered_end
+from verifier.graph.window import with_outputs
 
 if TYPE_CHECKING:
     from verifier.property.disjuncts import Disjunct
@@ -30,10 +31,16 @@ class Query:
         return Query(graph, Targets.of(disjuncts), np.stack([d.lower for d in disjuncts]), np.stack([d.upper for d in disjuncts]))
 
     @staticmethod
-    def of_order(graph: Graph, disjuncts: Sequence[Disjunct]) -> Query:
-        """The same, asked of the values before a softmax or the like where only the order of outputs matters."""
-        compare = all(row.compares for d in disjuncts for row in d.rows)
-        return Query.of(without_ordered_end(graph) if compare else graph, disjuncts)
+    def narrowed(graph: Graph, disjuncts: Sequence[Disjunct]) -> Query:
+        """The same of less of the network: without a softmax or the like at its end where only the order of outputs matters, and of an
+        image without what none of the outputs that rows mention depends on."""
+        if all(row.compares for d in disjuncts for row in d.rows):
+            graph = without_ordered_end(graph)
+        query = Query.of(graph, disjuncts)
+        used = np.flatnonzero(query.targets.outputs.any(axis=(0, 1)))
+        if not len(used) or (smaller := with_outputs(graph, used)) is graph:
+            return query
+        return replace(query, graph=smaller, targets=replace(query.targets, outputs=query.targets.outputs[:, :, used]))
 
     def boxes(self) -> list[np.ndarray]:
         """Disjuncts grouped by equal boxes."""
