@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from unittest.mock import patch
 
 import numpy as np
@@ -9,7 +10,8 @@ import pytest
 
 from tests import graphs
 from tests.graph.test_window import conv, image
-from verifier.bounds import rows
+from verifier.bounds import intermediate, rows
+from verifier.bounds.stability import unstable
 from verifier.operators.piecewise_linear import Relu
 
 
@@ -39,3 +41,30 @@ def test_windows_change_no_bound(seed: int, iterations: int) -> None:
     values = graphs.flat_values(graph, graphs.box_points(rng, *box))
     flat = np.concatenate([values[p] for p in graph.preactivations], axis=1)
     assert (flat >= found[1][0] - 1e-12).all() and (flat <= found[1][1] + 1e-12).all()
+
+
+@pytest.mark.parametrize("helps", [True, False])
+def test_rows_that_help_no_sample_are_not_asked_for(helps: bool) -> None:
+    """Differences of a value with itself are what rows know of and intervals do not; sums of values that have nothing in common are not."""
+    rng = np.random.default_rng(0)
+    b = graphs.Builder(40)
+    first = b.relu(b.linear(0, np.eye(40), rng.uniform(0.5, 1.0, 40)))
+    if helps:
+        first = b.linear(first, np.concatenate([np.eye(40), -np.eye(40)], axis=1))
+        weight = np.abs(rng.normal(size=(80, 700)))
+    else:
+        weight = np.zeros((40, 700))
+        weight[rng.integers(0, 40, 700), np.arange(700)] = rng.uniform(0.5, 1.5, 700)
+    b.linear(b.relu(b.linear(first, weight, -0.3 * np.ones(700))), rng.normal(size=(700, 1)))
+    graph = b.graph()
+    asked = []
+    evaluated = rows.Rows._evaluated
+
+    def noted(self: rows.Rows, *args: Any) -> Any:
+        asked.append(len(args[-1]))
+        return evaluated(self, *args)
+
+    with patch.object(rows.Rows, "_evaluated", noted), patch.object(intermediate, "forms_pay", lambda *_: False):
+        root = graphs.root(graph, graphs.EXACT, -np.ones(40), np.ones(40))
+    loose = int(unstable(graph, graph.preactivations[1], root.preactivations[graph.preactivations[1]]).sum())
+    assert (sum(asked) > 500) == helps and (helps or loose >= rows._MANY > sum(asked))

@@ -24,6 +24,9 @@ from verifier.parallel import Workers
 
 _CHUNK_WORK = 500_000_000
 """Multiplications of the rows of one chunk in one pass: about 0.1 s on one core."""
+_MANY, _SAMPLE, _NARROWER = 512, 64, 0.95
+"""Of so many elements about so many are bounded first: where their enclosures together get no narrower than by this factor, the rest is
+left as it is. Forms bound the products of a small transformer as well as rows do, in a hundredth of the time."""
 _SIZES = (2, 4, 8, 16)
 _WORTH, _OVERHEAD = 0.6, 1e8
 """Time of a row in a window against one in the whole graph, at most; what a window takes besides, as `row_cost`: about 5 ms."""
@@ -52,8 +55,21 @@ class Rows:
             if len(todo) == 0 or self.deadline() or (i > 0 and stage.iterations == 0):
                 break
             # A neuron's row is of no more use once its sign is known.
-            bounds = self.bounded(bounds, todo, stage, lambda lower: lower > 0, workers)
+            bound = partial(self.bounded, stage=stage, enough=lambda lower: lower > 0, workers=workers)
+            if len(todo) >= _MANY:
+                before, some = bounds, todo[:: len(todo) // _SAMPLE]
+                bounds = bound(bounds, some)
+                if not self._pays(before, bounds, some):
+                    break
+                todo = np.setdiff1d(todo, some)
+            bounds = bound(bounds, todo)
         return bounds
+
+    def _pays(self, before: Interval, after: Interval, some: np.ndarray) -> bool:
+        """Whether rows made the elements `some` stable, or their enclosures noticeably narrower."""
+        stable = ~to_numpy(unstable(self.graph, self.node, after))[0, some]
+        old, new = (to_numpy(b.upper - b.lower)[0, some] for b in (before, after))
+        return bool(stable.any() or not new.sum() > _NARROWER * old.sum())
 
     def bounded(
         self,
