@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from unittest.mock import patch
+
 import numpy as np
 import pytest
 
@@ -12,6 +14,8 @@ from verifier.operators import affine
 from verifier.operators.gated import HardSwish
 from verifier.operators.piecewise_linear import Abs, Clip, Relu
 from verifier.operators.smooth import Sigmoid
+from verifier.parallel import Late
+from verifier.search import refinement
 from verifier.search.refinement import Refinement
 
 BOX = -np.ones(3), np.ones(3)
@@ -34,6 +38,19 @@ def test_trees_come_close_to_the_true_range(single: bool) -> None:
                 assert low[j] <= least + 1e-6 and high[j] >= most - 1e-6
                 left += [(least - low[j]) / (least - before[p][0][j]), (high[j] - most) / (before[p][1][j] - most)]
     assert np.mean(left) < 0.3
+
+
+@pytest.mark.parametrize("what", ["reduce_graph", "advance"])
+def test_a_refinement_whose_time_is_over_leaves_what_is_known(what: str) -> None:
+    def late(*args: object) -> None:
+        raise Late
+
+    graph = graphs.random_dense(np.random.default_rng(0), [3, 7, 7, 6, 2])
+    start = graphs.root(graph, graphs.EXACT, *BOX)
+    with patch.object(refinement, what, late):
+        found = graphs.enclosures(graphs.refined_root(graph, graphs.EXACT, *BOX, start, 200))
+    before = graphs.enclosures(start)
+    assert all(np.allclose(found[p][side], before[p][side], rtol=0, atol=1e-9) for p in before for side in (0, 1))
 
 
 def test_a_part_computes_the_same() -> None:

@@ -23,7 +23,7 @@ from verifier.bounds.stability import unstable
 from verifier.bounds.targets import Targets
 from verifier.graph.ir import Graph
 from verifier.operators.base import Nonlinear
-from verifier.parallel import Workers
+from verifier.parallel import Late, Workers
 from verifier.search.outcome import Context
 from verifier.search.splits import Splits
 from verifier.search.subproblems import advance, learned_gains
@@ -65,8 +65,10 @@ class Refinement:
         below = {n: known[q] for q, n in position.items() if n in graph.preactivations}
         if not any(to_numpy(unstable(graph, n, b)).any() for n, b in below.items()):
             return bounds
-        trees = Trees.of(self, graph, below, self._enough(p, lower[0], upper[0])[:, loose])
-        least = trees.least()
+        try:
+            least = Trees.of(self, graph, below, self._enough(p, lower[0], upper[0])[:, loose]).least()
+        except Late:  # the refinement's own time is over, which is no reason for the search to end
+            return bounds
         # A bound that is NaN is none.
         lower[0, loose] = np.fmax(lower[0, loose], least[: len(loose)])
         upper[0, loose] = np.fmin(upper[0, loose], -least[len(loose) :])

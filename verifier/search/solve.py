@@ -12,6 +12,7 @@ from verifier.bounds.batch import Neurons
 from verifier.bounds.intermediate import RootBounds, Undefined, root_bounds
 from verifier.bounds.stability import unstable
 from verifier.config import Settings
+from verifier.graph.ir import Graph
 from verifier.parallel import Late, Workers
 from verifier.search import box_search, input_split
 from verifier.search.attack_rounds import AttackRounds
@@ -19,7 +20,7 @@ from verifier.search.boxes import Boxes
 from verifier.search.events import Event
 from verifier.search.halving import Halving
 from verifier.search.outcome import Context, Outcome, joined
-from verifier.search.plan import Plan, make_plan
+from verifier.search.plan import Plan, make_plan, with_rows
 from verifier.search.query import Query
 
 _LOOK_AHEAD_INPUTS = 6
@@ -56,7 +57,12 @@ def solve(query: Query, settings: Settings, context: Context, worst_first: bool 
         return Solved(Outcome(False, witness, 0, -np.inf, 0.0), plan, ())
     try:
         if plan.method == "input split":
-            return _by_inputs(query, exact, fast, plan, context, attack, worst_first, known)
+            root = known or _around_all(query, exact, fast, plan, context)
+            left, loose = context.deadline - context.clock(), _loose(query.graph, root)
+            if plan.forms and not worst_first:
+                plan = with_rows(plan, query.graph, loose, len(query.boxes()), left, context.workers.cores, settings.search.batch)
+        if plan.method == "input split":
+            return _by_inputs(query, exact, fast, plan, context, attack, worst_first, root)
         return _by_neurons(query, exact, fast, plan, settings, context, attack, known)
     except Late:
         return Solved(Outcome.late(), plan, ())
@@ -71,6 +77,16 @@ def arrays_of(plan: Plan) -> tuple[Arrays, Arrays]:
     return torch_arrays(plan.device, single=False), torch_arrays(plan.device, single=True)
 
 
+def _around_all(query: Query, exact: Arrays, fast: Arrays, plan: Plan, context: Context) -> RootBounds:
+    lower, upper = query.lower.min(axis=0), query.upper.max(axis=0)
+    most = _ROOT_ROWS if plan.forms else np.inf
+    return root_bounds(query.graph, exact, lower, upper, Schedule(0), context.out_of_time, fast, context.workers, most=most)
+
+
+def _loose(graph: Graph, root: RootBounds) -> dict[int, int]:
+    return {p: int(to_numpy(unstable(graph, p, root.preactivations[p])).sum()) for p in graph.preactivations}
+
+
 def _by_inputs(
     query: Query,
     exact: Arrays,
@@ -79,12 +95,9 @@ def _by_inputs(
     context: Context,
     attack: AttackRounds,
     worst_first: bool,
-    known: RootBounds | None,
+    root: RootBounds,
 ) -> Solved:
-    """One search over the boxes of all disjuncts; they start from the bounds over the smallest box around all of them."""
-    lower, upper = query.lower.min(axis=0), query.upper.max(axis=0)
-    most = _ROOT_ROWS if plan.forms else np.inf
-    root = known or root_bounds(query.graph, exact, lower, upper, Schedule(0), context.out_of_time, fast, context.workers, most=most)
+    """One search over the boxes of all disjuncts; they start from the bounds `root` over the smallest box around all of them."""
     neurons, count = Neurons(query.graph), len(query.lower)
     below, above = (
         np.repeat(
@@ -92,7 +105,7 @@ def _by_inputs(
         )
         for side in (0, 1)
     )
-    loose = tuple(int(to_numpy(unstable(query.graph, p, root.preactivations[p])).sum()) for p in query.graph.preactivations)
+    loose = tuple(_loose(query.graph, root).values())
     context.report(Event("R", context.clock(), open=count, unstable=sum(loose)))
     boxes = Boxes(
         query.lower,
