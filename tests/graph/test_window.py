@@ -11,7 +11,7 @@ import pytest
 from tests import graphs
 from verifier.graph.ir import Graph, Node
 from verifier.graph.window import around, whole, window, with_outputs
-from verifier.operators.affine import Add, Conv, Pad, Reshape, Scale, Take, Transpose
+from verifier.operators.affine import Add, Conv, ConvTranspose, Pad, Reshape, Scale, Take, Transpose
 from verifier.operators.base import Input, Operator
 from verifier.operators.piecewise_linear import Relu
 from verifier.property.disjuncts import Box, Disjunct, Row
@@ -104,6 +104,29 @@ def test_images(seed: int) -> None:
         agree(graph, node, whole(shape), rng)
 
 
+@pytest.mark.parametrize("kernel, stride, dilation", [(3, 1, 1), (4, 2, 1), (2, 2, 1), (3, 2, 2), (1, 1, 1), (2, 3, 1)])
+@pytest.mark.parametrize("padding, more", [((0, 0, 0, 0), 0), ((1, 0, 2, 1), 0), ((1, 1, 1, 1), 1)])
+def test_transposed_convolutions(
+    kernel: int, stride: int, dilation: int, padding: tuple[int, int, int, int], more: int
+) -> None:
+    """more: rows and columns of the result behind those that a kernel reaches."""
+    rng = np.random.default_rng(0)
+    width = dilation * (kernel - 1)
+    if more >= stride or max(padding) > width:
+        return
+
+    def transposed(shape: tuple[int, ...]) -> tuple[Operator, tuple[int, ...]]:
+        sides = ((n - 1) * stride + width + 1 - padding[i] - padding[i + 2] + more for i, n in enumerate(shape[2:]))
+        after = (1, 4, *sides)
+        weight = rng.normal(size=(shape[1], 4, kernel, kernel))
+        return ConvTranspose(weight, rng.normal(size=4), shape, after, (stride, stride), padding, (dilation, dilation), 1), after
+
+    graph = image(rng, transposed, Relu(), conv(rng, 2, 3, padding=(1, 1, 1, 1)))
+    for node in range(2, 5):
+        for _ in range(20):
+            agree(graph, node, some_region(rng, graph.nodes[node].shape), rng)
+
+
 def test_a_neuron_sees_a_small_window() -> None:
     rng = np.random.default_rng(0)
     graph = image(rng, conv(rng, 3, 3, padding=(1, 1, 1, 1)), Relu(), conv(rng, 3, 3, padding=(1, 1, 1, 1)))
@@ -158,3 +181,4 @@ def test_a_query_about_some_outputs_is_asked_of_them() -> None:
 
 def test_the_smallest_region_around_elements() -> None:
     assert around((1, 3, 4, 4), np.array([16 + 5, 16 + 10, 32 + 6])) == ((0, 1), (1, 3), (1, 3), (1, 3))
+    assert around((), np.array([0])) == ()

@@ -14,7 +14,7 @@ import numpy as np
 
 from verifier.arrays import Array
 from verifier.graph.ir import Graph, Node
-from verifier.operators.affine import Add, Conv, Pad, Reshape, Scale, Take, Transpose
+from verifier.operators.affine import Add, Conv, ConvTranspose, Pad, Reshape, Scale, Take, Transpose
 from verifier.operators.base import Elementwise, Operator
 
 Region = tuple[tuple[int, int], ...]
@@ -40,7 +40,7 @@ def whole(shape: Sequence[int]) -> Region:
 
 def around(shape: Sequence[int], elements: np.ndarray) -> Region:
     """The smallest region that holds `elements` (k,) of a node."""
-    return tuple((int(i.min()), int(i.max()) + 1) for i in np.unravel_index(elements, shape))
+    return tuple((int(i.min()), int(i.max()) + 1) for i in (np.unravel_index(elements, shape) if shape else ()))
 
 
 def window(graph: Graph, node: int, region: Region) -> Window:
@@ -112,6 +112,8 @@ def _part(graph: Graph, n: int, region: Region) -> _Part:
     op, shapes = node.operator, [graph.nodes[p].shape for p in node.inputs]
     if isinstance(op, Conv) and (part := _convolution(op, region)) is not None:
         return part
+    if isinstance(op, ConvTranspose) and (part := _transposed(op, region)) is not None:
+        return part
     if all(shape == node.shape for shape in shapes):
         if isinstance(op, Scale):
             return _Part(region, _scale(op, region), (region,))
@@ -146,6 +148,23 @@ def _convolution(op: Conv, region: Region) -> _Part | None:
             return None
         read.append(inside)
         ends.append((inside[0] - first, last - inside[1]))
+    padding = ends[0][0], ends[1][0], ends[0][1], ends[1][1]
+    return _Part(region, replace(op, shape_in=_shape(read), shape_out=_shape(region), padding=padding), (tuple(read),))
+
+
+def _transposed(op: ConvTranspose, region: Region) -> _Part | None:
+    """Element i of the input reaches i stride - padding of the result and a kernel's width behind it."""
+    region = ((0, op.shape_out[0]), (0, op.shape_out[1]), *region[2:])
+    read, ends = [(0, op.shape_in[0]), (0, op.shape_in[1])], []
+    for i in range(2):
+        (start, stop), size, stride = region[2 + i], op.shape_in[2 + i], op.stride[i]
+        width = op.dilation[i] * (op.weight.shape[2 + i] - 1)
+        first, last = max(0, -((width - start - op.padding[i]) // stride)), min(size, (stop - 1 + op.padding[i]) // stride + 1)
+        before = op.padding[i] + start - first * stride
+        if first >= last or before < 0:
+            return None
+        read.append((first, last))
+        ends.append((before, max(0, (last - 1 - first) * stride + width + 1 - (stop - start) - before)))
     padding = ends[0][0], ends[1][0], ends[0][1], ends[1][1]
     return _Part(region, replace(op, shape_in=_shape(read), shape_out=_shape(region), padding=padding), (tuple(read),))
 
