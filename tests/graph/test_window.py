@@ -11,7 +11,7 @@ import pytest
 from tests import graphs
 from verifier.graph.ir import Graph, Node
 from verifier.graph.window import around, whole, window, with_outputs
-from verifier.operators.affine import Add, Conv, ConvTranspose, Pad, Reshape, Scale, Take, Transpose
+from verifier.operators.affine import Add, Constant, Conv, ConvTranspose, Pad, Reshape, Scale, Take, Transpose
 from verifier.operators.base import Input, Operator
 from verifier.operators.piecewise_linear import Relu
 from verifier.property.disjuncts import Box, Disjunct, Row
@@ -177,6 +177,13 @@ def test_a_query_about_some_outputs_is_asked_of_them() -> None:
     which = np.arange(6) % 2
     margins = [q.targets.margins(x, q.graph.evaluate(x), which) for q in (narrowed, query)]
     np.testing.assert_allclose(*margins, rtol=1e-12, atol=1e-12)
+
+
+def test_the_input_stays() -> None:
+    constant = Node(Constant(np.arange(16.0).reshape(1, 1, 4, 4)), (), (1, 1, 4, 4))
+    graph = Graph((Node(Input(), (), (5,)), constant, Node(Relu(), (1,), (1, 1, 4, 4))))
+    found = agree(graph, 2, ((0, 1), (0, 1), (1, 2), (1, 3)), np.random.default_rng(0))
+    assert isinstance(found.nodes[0].operator, Input) and found.input_size == 5
 
 
 def test_the_smallest_region_around_elements() -> None:

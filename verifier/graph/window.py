@@ -45,7 +45,7 @@ def around(shape: Sequence[int], elements: np.ndarray) -> Region:
 
 def window(graph: Graph, node: int, region: Region) -> Window:
     """Nodes that have no parts, such as matrices, are kept whole with all that they read."""
-    wanted, parts = {node: region}, dict[int, _Part]()
+    wanted, parts = {0: whole(graph.nodes[0].shape), node: region}, dict[int, _Part]()  # the input stays, whatever depends on it
     for n in range(node, -1, -1):
         if n in wanted:
             parts[n] = _part(graph, n, wanted[n])
