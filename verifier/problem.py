@@ -11,6 +11,7 @@ import numpy as np
 
 from verifier.errors import InternalError, Location, PropertyError, UsageError
 from verifier.graph import onnx_reader
+from verifier.graph.agreement import same_values
 from verifier.graph.replay import Evaluator, Replay
 from verifier.graph.self_check import self_check
 from verifier.graph.simplify import condense
@@ -115,13 +116,14 @@ def _read_single(networks: Networks, query: Path) -> Problem:
 
 def _single(model: Model, prop: Property, path: str | None = None) -> Problem:
     """path: the name of the network's file in the verdict, if not that of the model."""
-    replay = Replay(model)
+    replay, graph = Replay(model), condense(model.graph)
     files = (FileRecord(path or model.file, model.sha256),)
 
     def check(lower: np.ndarray, upper: np.ndarray, seed: int, stop: Callable[[], bool]) -> object:
+        same_values(model.graph, graph, lower, upper, seed)
         return self_check(model, lower, upper, seed, stop)
 
-    return Problem(condense(model.graph), prop, _narrowest(model.input_dtypes), replay, check, files, prop.warnings)
+    return Problem(graph, prop, _narrowest(model.input_dtypes), replay, check, files, prop.warnings)
 
 
 def _read_joint(networks: Networks, query: Path) -> Problem:
@@ -144,9 +146,15 @@ def _joint(joint: Joint, prop: Property, warnings: list[str]) -> Problem:
     from verifier.graph.combine import JointReplay
     from verifier.graph.products import with_products
 
-    replay, graph = JointReplay(joint), condense(with_products(joint.graph, prop.monomials))
+    replay, whole = JointReplay(joint), with_products(joint.graph, prop.monomials)
+    graph = condense(whole)
     files = tuple(FileRecord(model.file, model.sha256, name) for name, model in joint.files.items())
-    return Problem(graph, prop, _narrowest(joint.input_dtypes), replay, replay.check, files,
+
+    def check(lower: np.ndarray, upper: np.ndarray, seed: int, stop: Callable[[], bool]) -> None:
+        same_values(whole, graph, lower, upper, seed)
+        replay.check(lower, upper, seed, stop)
+
+    return Problem(graph, prop, _narrowest(joint.input_dtypes), replay, check, files,
                    (*prop.warnings, *joint.warnings, *warnings))
 
 
