@@ -580,16 +580,17 @@ def box_bounds(
     upper: np.ndarray,
     inherited: Bounds | None = None,
     most: int | None = None,
+    widest: int | None = None,
 ) -> BoxBounds:
     """`bound_boxes` over boxes (B, n) of disjunct 0; inherited: enclosures (B, total), the root's if None; most: rows of a layer beside
-    forms."""
+    forms; widest: of a layer in any case."""
     neurons, count = Neurons(graph), len(lower)
     below, above = inherited or tuple(np.repeat(b[None], count, axis=0) for b in flat_enclosures(graph, bounds))
     weights = bounds.weights.to(arrays)
     which = np.zeros(count, np.int64)
     heads, rows = make_heads(neurons, arrays, weights), targets.rows(graph, arrays, which)
     limits = None if most is None else dict.fromkeys(graph.preactivations, most)
-    return bound_boxes(neurons, heads, arrays, weights, rows, lower, upper, below, above, limits)
+    return bound_boxes(neurons, heads, arrays, weights, rows, lower, upper, below, above, limits, widest)
 
 
 def optimised_box_bounds(

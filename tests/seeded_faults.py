@@ -332,8 +332,8 @@ FAULTS = (
     Fault(
         "upper bound not negated",
         BATCH,
-        "upper[at, index] = xp.minimum(upper[at, index], -result[:, most:])",
-        "upper[at, index] = xp.minimum(upper[at, index], result[:, most:])",
+        "upper[at, index] = xp.minimum(upper[at, index], -result[:, count:])",
+        "upper[at, index] = xp.minimum(upper[at, index], result[:, count:])",
     ),
     Fault(
         "bounds of one box for all",

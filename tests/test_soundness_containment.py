@@ -127,7 +127,8 @@ def check_boxes(case: Case, arrays: Arrays, bounds: RootBounds) -> None:
     lower, upper = np.stack([b[0] for b in parts]), np.stack([b[1] for b in parts])
     targets = graphs.targets_of(case.rows[graph.output], inputs=case.rows.get(0))
     most = [None, 0, 2][int(rng.integers(3))]
-    found = graphs.box_bounds(graph, arrays, bounds, targets, lower, upper, most=most)
+    widest = [None, 1, 3][int(rng.integers(3))]
+    found = graphs.box_bounds(graph, arrays, bounds, targets, lower, upper, most=most, widest=widest)
     inner = graphs.inner_box(rng, lower[0], upper[0])
     child = graphs.box_bounds(graph, arrays, bounds, targets, inner[0][None], inner[1][None], (found.below[:1], found.above[:1]), most)
     assert not found.infeasible.any() and not child.infeasible.any()

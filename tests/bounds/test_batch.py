@@ -30,6 +30,19 @@ def test_unit_rows_bound_as_matrices_do() -> None:
     assert np.allclose(found[0].below, found[1].below, rtol=0, atol=1e-9)
 
 
+def test_rows_for_the_widest_neurons_alone() -> None:
+    """Bounds are no better than with all rows; it is said whether a neuron that needed a row got none, and with room for all none did."""
+    rng = np.random.default_rng(0)
+    graph = graphs.random_dense(rng, [3, 8, 8, 8, 2])
+    lower, upper = -np.ones((1, 3)), np.ones((1, 3))
+    root = graphs.root(graph, graphs.EXACT, lower[0], upper[0])
+    targets = graphs.targets_of(np.eye(2))
+    found = {k: graphs.box_bounds(graph, graphs.EXACT, root, targets, lower / 2, upper / 2, widest=k) for k in (None, 1, 4, 8)}
+    assert found[1].spared and found[4].spared and not found[8].spared and not found[None].spared
+    assert np.array_equal(found[8].lower, found[None].lower)
+    assert (found[1].lower <= found[4].lower + 1e-12).all() and (found[4].lower < found[8].lower).all()
+
+
 def test_planes_of_a_constant_neuron() -> None:
     """No input below it: its planes are the constant, once."""
     b = graphs.Builder(1)

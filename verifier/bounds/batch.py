@@ -131,7 +131,8 @@ class Head:
 
 class BoxBounds(NamedTuple):
     """lower (B, R) of the rows without their constants; planes coefficients (B, R, n), offset (B, R); enclosures of the
-    pre-activations, flat (B, total); infeasible (B,): some enclosure is empty; q of the rows (see Dual). All rigorous in float64."""
+    pre-activations, flat (B, total); infeasible (B,): some enclosure is empty; q of the rows (see Dual); spared: some neuron got no
+    row although it needed one. All rigorous in float64."""
 
     lower: np.ndarray
     coefficients: np.ndarray
@@ -140,6 +141,7 @@ class BoxBounds(NamedTuple):
     above: np.ndarray
     infeasible: np.ndarray
     q: dict[int, np.ndarray]
+    spared: bool
 
 
 def make_heads(neurons: Neurons, arrays: Arrays, weights: ErrorWeights) -> dict[int, Head]:
@@ -159,11 +161,13 @@ def bound_boxes(
     below: np.ndarray,
     above: np.ndarray,
     most: Mapping[int, int] | None = None,
+    widest: int | None = None,
 ) -> BoxBounds:
     """Bounds of rows (node -> (B, R, *shape)) over boxes (B, n), given enclosures inherited from larger boxes.
 
     `arrays` must be float64: the results are accepted as they are. most: neurons of every pre-activation that get rows of their own
-    at most, after forward affine forms of all; None: rows for all that need them, and no forms.
+    at most, after forward affine forms of all; None: rows for all that need them, and no forms. widest: so many of a pre-activation
+    at most, whatever `most` says.
     """
     graph = neurons.graph.to(arrays)
     low, high = arrays.asarray(lower), arrays.asarray(upper)
@@ -172,13 +176,16 @@ def bound_boxes(
     values: dict[int, Interval] = {}
     relaxations: dict[int, Relaxation] = {}
     forms = None if most is None else Forms(graph, low, high)
+    spared = False
     used = dependence(graph, rows, low, high, known) if neurons.selective else {}
     for p in graph.preactivations:
         values = interval.propagate(graph, low, high, known, weights, p, values)
         bounds = values[p] if forms is None else forms.extend(p, values, weights).within(values[p])
         limit = graph.nodes[p].size if most is None else most[p]
+        limit = limit if widest is None else min(limit, widest)
         if p in neurons.deep and limit:
-            bounds = _tighten(heads, graph, arrays, weights, low, high, values, relaxations, p, bounds, limit, used.get(p))
+            bounds, left = _tighten(heads, graph, arrays, weights, low, high, values, relaxations, p, bounds, limit, used.get(p))
+            spared = spared or left
         crossed = bounds.lower > bounds.upper
         infeasible = infeasible | arrays.xp.any(crossed, axis=1)
         # An empty enclosure closes its box; the others of the batch go on, so the numbers there only have to be finite.
@@ -200,6 +207,7 @@ def bound_boxes(
         to_numpy(flat_above),
         to_numpy(infeasible),
         {n: to_numpy(q) for n, q in dual.q.items()},
+        spared,
     )
 
 
@@ -240,26 +248,26 @@ def _tighten(
     bounds: Interval,
     limit: int,
     used: Array | None,
-) -> Interval:
+) -> tuple[Interval, bool]:
     """CROWN rows for the neurons of p unstable or split in each box, and of those `used` (B, size); padded to the longest list of the
-    batch; of more than `limit`, for the widest."""
+    batch; of more than `limit`, for the widest. And whether there are more."""
     xp = arrays.xp
     loose = unstable(graph, p, bounds) | _pinned(graph, p, bounds)
     loose = loose if used is None else loose & used
     most = int(xp.max(xp.sum(xp.astype(loose, xp.int64), axis=1)))
     if most == 0:
-        return bounds
+        return bounds, False
     order = xp.where(loose, 0.0, 1.0) if most <= limit else xp.where(loose, bounds.lower - bounds.upper, 1.0)
     index = xp.argsort(order, axis=1, stable=True)[:, : min(most, limit)]
-    most = index.shape[1]
+    count = index.shape[1]
     rows, constant, error = heads[p].rows(xp, index)
     result = evaluate(graph, rows, Problem(low, high, values, relaxations, {}), weights).lower
     result = result + constant - (xp.abs(result) + xp.abs(constant)) * 2.0**-51 - error
     at = arrays.indices(np.arange(low.shape[0]))[:, None]
     lower, upper = xp.asarray(bounds.lower, copy=True), xp.asarray(bounds.upper, copy=True)
-    lower[at, index] = xp.maximum(lower[at, index], result[:, :most])
-    upper[at, index] = xp.minimum(upper[at, index], -result[:, most:])
-    return Interval(lower, upper)
+    lower[at, index] = xp.maximum(lower[at, index], result[:, :count])
+    upper[at, index] = xp.minimum(upper[at, index], -result[:, count:])
+    return Interval(lower, upper), most > limit
 
 
 def _pinned(graph: Graph, p: int, bounds: Interval) -> Array:
