@@ -119,11 +119,13 @@ class Rows:
         if row_cost(there.graph) > _WORTH * row_cost(graph, self.node):
             return self, part
 
+        origin = {n: (p, self.arrays.indices(elements)) for n, (p, elements) in there.origin.items()}
+
         def some(values: Mapping[int, Array]) -> dict[int, Array]:
-            return {n: values[p][..., i] for n, (p, i) in there.origin.items() if p in values}
+            return {n: values[p][..., i] for n, (p, i) in origin.items() if p in values}
 
         weights = ErrorWeights(some(self.weights.node), some(self.weights.multiplier), some(self.weights.forward), self.weights.underflow)
-        below = {n: there.origin[n] for n in there.graph.preactivations}
+        below = {n: origin[n] for n in there.graph.preactivations}
         known = {n: Interval(self.known[p].lower[:, i], self.known[p].upper[:, i]) for n, (p, i) in below.items()}
         return replace(self, graph=there.graph, known=known, node=there.graph.output, weights=weights), there.position(part)
 
