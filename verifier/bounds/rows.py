@@ -56,7 +56,7 @@ class Rows:
                 break
             # A neuron's row is of no more use once its sign is known.
             bound = partial(self.bounded, stage=stage, enough=lambda lower: lower > 0, workers=workers)
-            if len(todo) >= _MANY:
+            if stage.iterations == 0 and len(todo) >= _MANY:  # little by little, better slopes make much of it
                 before, some = bounds, todo[:: len(todo) // _SAMPLE]
                 bounds = bound(bounds, some)
                 if not self._pays(before, bounds, some):

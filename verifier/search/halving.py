@@ -228,9 +228,10 @@ class Halving:
         parts = [] if several.all() else [self.bound(self._halves(some := boxes.select(~several), some.candidates[:, 0]))]
         if several.any():
             found = self._best_halves(boxes.select(several))
-            parts.append(found.select(~found.spared))
-            if found.spared.any():
-                parts.append(self.bound(found.boxes.select(found.spared)))
+            rest = found.spared & ~found.refuted
+            parts.append(found.select(~rest))
+            if rest.any():
+                parts.append(self.bound(found.boxes.select(rest)))
         return Batch.concatenate(parts)
 
     def _best_halves(self, boxes: Boxes) -> Batch:
