@@ -620,6 +620,7 @@ FAULTS = (
     Fault("multiples that underflow", MIRRORED, "[rounded]] = False", "[rounded]] &= True", tests=FOLDED),
     Fault("a Relu that others read, too", MIRRORED, "graph.consumers[n] != (i,)", "False", tests=FOLDED),
     Fault("softmax of any sums", "verifier/graph/order.py", "np.array_equal(matrices.entries", "len(matrices.entries", tests=ORDERED),
+    Fault("softmax along another axis", "verifier/graph/order.py", "operator.axes == (len(shape) - 1,) and shape[-1] == n - 1", "True", tests=ORDERED),
     Fault("an end that falls", "verifier/graph/order.py", "operator.exponent == -1.0", "True", tests=ORDERED),
     Fault("comparisons with a constant", "verifier/property/disjuncts.py", "and self.constant == 0 and len", "and len", tests=ORDERED),
     Fault("weighted comparisons", "verifier/property/disjuncts.py", "and sum(self.outputs.values()) == 0", "", tests=ORDERED),

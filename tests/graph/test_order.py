@@ -73,6 +73,18 @@ def test_others_are_left_alone(ends: list[tuple[str, dict[str, object]]], shape:
     assert without_ordered_end(graph) is graph
 
 
+@pytest.mark.parametrize("axis", [1, 2])
+def test_sums_of_other_differences_are_no_softmax(axis: int) -> None:
+    """The right differences, but n - 1 that do not belong together are added for each output; along the other axis they do."""
+    shape = np.array([1, 3, 4] if axis == 1 else [1, 4, 3])
+    constants = {"d": differences(4).astype(np.float32), "shape": shape, "axes": np.array([axis]), "one": np.ones(1, np.float32)}
+    steps = [("MatMul", ["x", "d"], "a"), ("Exp", ["a"], "b"), ("Reshape", ["b", "shape"], "c"), ("ReduceSum", ["c", "axes"], "e")]
+    steps += [("Add", ["e", "one"], "f"), ("Reciprocal", ["f"], "g")]
+    nodes = [helper.make_node(kind, inputs, [output], **({"keepdims": 0} if kind == "ReduceSum" else {})) for kind, inputs, output in steps]
+    graph = condense(onnx_reader.read_bytes(models.model(nodes, {"x": (1, 4)}, ["g"], constants)).graph)
+    assert (without_ordered_end(graph) is graph) == (axis == 1)
+
+
 def test_the_root_of_the_sum_falls() -> None:
     graph = network(("Softmax", {}))
     nodes = [replace(n, operator=Power(0.5)) if isinstance(n.operator, Power) else n for n in graph.nodes]

@@ -1,6 +1,6 @@
 """A last look at graphs that were rewritten: do they say the same as before, at points of the box?
 
-Every rewriting is exact, and tested in rational arithmetic. This would show a fault in one before it becomes a wrong verdict. Rounding
+Every rewriting is exact over the reals. This would show a fault in one before it becomes a wrong verdict. Rounding
 may move a few values over a jump of a function, so no single difference is held against a graph.
 """
 

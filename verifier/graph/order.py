@@ -12,6 +12,7 @@ from verifier.graph import matrices
 from verifier.graph.ir import Graph, Node
 from verifier.graph.matrices import Matrix
 from verifier.operators.affine import ReduceSum, Reshape, Scale
+from verifier.operators.base import Operator
 from verifier.operators.exponential import Exp, Log
 from verifier.operators.power import Power
 from verifier.operators.smooth import Sigmoid, Tanh
@@ -55,13 +56,20 @@ def _before(graph: Graph, end: int) -> int | None:
 
 def _softmax(graph: Graph, end: int) -> int | None:
     """What node `end` is  1 + sum over j other than i of exp(x_j - x_i)  of, for all its elements together."""
-    at = end
-    for step in (lambda o: isinstance(o, Scale) and _is(o, None, 1.0), lambda o: isinstance(o, ReduceSum), lambda o: isinstance(o, Exp)):
+    at, n = end, graph.nodes[end].size
+
+    def sums(operator: Operator) -> bool:  # of n - 1 differences that follow each other, as `differences` has them
+        if not isinstance(operator, ReduceSum):
+            return False
+        shape = operator.shape_in
+        return operator.axes == (len(shape) - 1,) and shape[-1] == n - 1 and operator.divisor == 1
+
+    for step in (lambda o: isinstance(o, Scale) and _is(o, None, 1.0), sums, lambda o: isinstance(o, Exp)):
         at = _after_reshapes(graph, at)
         if not step(graph.nodes[at].operator):
             return None
         (at,) = graph.nodes[at].inputs
-    at, n = _after_reshapes(graph, at), graph.nodes[end].size
+    at = _after_reshapes(graph, at)
     operator = graph.nodes[at].operator
     if not isinstance(operator, Matrix) or operator.bias is not None or matrices.shape(operator) != (n, n * (n - 1)):
         return None

@@ -1,7 +1,6 @@
 """The part of a graph that a region of a node depends on: through convolutions a few neurons see a small window of the input.
 
-Rows of neurons that lie together are as long as that window then, not as the whole network (Xu et al. 2021, Fast and complete, section 3.4,
-keep patches for the same reason).
+Rows of neurons that lie together are as long as that window then, not as the whole network; auto_LiRPA keeps patches for the same reason.
 """
 
 from __future__ import annotations

@@ -25,6 +25,7 @@ _FORM_BATCH = 2e10
 _SPEED = 1e11
 """Rows at the root, as `row_cost`, that a core does in a second."""
 _ROWS = 0.6
+"""Part of the time left that these may take."""
 
 
 @dataclass(frozen=True)

@@ -78,12 +78,14 @@ def arrays_of(plan: Plan) -> tuple[Arrays, Arrays]:
 
 
 def _around_all(query: Query, exact: Arrays, fast: Arrays, plan: Plan, context: Context) -> RootBounds:
+    """Plain bounds over the smallest box around the boxes of all disjuncts."""
     lower, upper = query.lower.min(axis=0), query.upper.max(axis=0)
     most = _ROOT_ROWS if plan.forms else np.inf
     return root_bounds(query.graph, exact, lower, upper, Schedule(0), context.out_of_time, fast, context.workers, most=most)
 
 
 def _loose(graph: Graph, root: RootBounds) -> dict[int, int]:
+    """Pre-activation -> how many of its neurons are unstable."""
     return {p: int(to_numpy(unstable(graph, p, root.preactivations[p])).sum()) for p in graph.preactivations}
 
 
