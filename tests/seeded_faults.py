@@ -53,6 +53,7 @@ class Fault:
 FOLDED = ("tests/graph/test_mirrored.py", "tests/graph/test_exact.py")
 ROWS, WINDOW = "verifier/bounds/rows.py", "verifier/graph/window.py"
 WINDOWS = ("tests/graph/test_window.py", "tests/bounds/test_rows.py")
+ORDER = "verifier/graph/order.py"
 ORDERED = ("tests/graph/test_order.py", "tests/property/test_disjuncts.py")
 MIRRORED = "verifier/graph/mirrored.py"
 DUAL, RIGOROUS, BATCH, INTERVAL = (f"verifier/bounds/{n}.py" for n in ("dual", "rigorous", "batch", "interval"))
@@ -620,7 +621,7 @@ FAULTS = (
     Fault("multiples that underflow", MIRRORED, "[rounded]] = False", "[rounded]] &= True", tests=FOLDED),
     Fault("a Relu that others read, too", MIRRORED, "graph.consumers[n] != (i,)", "False", tests=FOLDED),
     Fault("softmax of any sums", "verifier/graph/order.py", "np.array_equal(matrices.entries", "len(matrices.entries", tests=ORDERED),
-    Fault("softmax along another axis", "verifier/graph/order.py", "operator.axes == (len(shape) - 1,) and shape[-1] == n - 1", "True", tests=ORDERED),
+    Fault("softmax along another axis", ORDER, "operator.axes == (len(shape) - 1,) and shape[-1] == n - 1", "True", tests=ORDERED),
     Fault("an end that falls", "verifier/graph/order.py", "operator.exponent == -1.0", "True", tests=ORDERED),
     Fault("comparisons with a constant", "verifier/property/disjuncts.py", "and self.constant == 0 and len", "and len", tests=ORDERED),
     Fault("weighted comparisons", "verifier/property/disjuncts.py", "and sum(self.outputs.values()) == 0", "", tests=ORDERED),
