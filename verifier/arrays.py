@@ -111,6 +111,24 @@ def namespace(x: Array) -> Any:
     return xp
 
 
+def at_least(x: Array, least: float) -> Array:
+    """max(x, least). For torch not by its `maximum`, which takes a number to the device first, and so waits for the device."""
+    return x.clamp(min=least) if is_torch(x) else np.maximum(x, least)
+
+
+def at_most(x: Array, most: float) -> Array:
+    """min(x, most), likewise."""
+    return x.clamp(max=most) if is_torch(x) else np.minimum(x, most)
+
+
+def sign(x: Array) -> Array:
+    """-1, 0 or 1. The namespace's own for torch chooses by a mask, and so waits for the device."""
+    if not is_torch(x):
+        return np.sign(x)
+    xp = namespace(x)
+    return xp.where(x > 0, 1.0, xp.where(x < 0, -1.0, 0.0 * x))
+
+
 def raised(x: Array, index: np.ndarray, values: np.ndarray) -> Array:
     """x (B, T), which is changed, with x[b, index[b, d]] at least values[b, d]; index, values (B, D)."""
     if is_torch(x):

@@ -25,7 +25,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from verifier.arrays import Array, namespace
+from verifier.arrays import Array, at_least, at_most, namespace
 from verifier.bounds.rigorous import ErrorWeights
 from verifier.graph.ir import Graph
 from verifier.operators.base import Affine, Input, Lines, Nonlinear
@@ -148,7 +148,7 @@ def evaluate(graph: Graph, rows: Mapping[int, Array], problem: Problem, weights:
 def _least(graph: Graph, problem: Problem, plane: Array) -> Array:
     """The least value (B, S) of the plane over the box, or over the ball that the input lies in, whichever is larger."""
     xp = namespace(plane)
-    positive = xp.maximum(plane, 0.0)
+    positive = at_least(plane, 0.0)
     over_box = _dot(positive, problem.lower[:, None]) + _dot(plane - positive, problem.upper[:, None])
     return over_box if graph.ball is None else xp.maximum(over_box, graph.ball.least(plane))
 
@@ -168,7 +168,7 @@ def _multiplier_step(
     """(lam (B, S, size), constant, error) after m has been added at node n; lam is None above the rows."""
     m, (lower, upper) = problem.multipliers[n], problem.preactivations[n]
     xp = namespace(m)
-    constant = constant - _dot(xp.maximum(m, 0.0), upper[:, None]) - _dot(xp.minimum(m, 0.0), lower[:, None])
+    constant = constant - _dot(at_least(m, 0.0), upper[:, None]) - _dot(at_most(m, 0.0), lower[:, None])
     if weights is not None:
         error = error + _dot(xp.abs(m), weights.multiplier[n])
     return m if lam is None else xp.reshape(lam, m.shape) + m, constant, error
@@ -182,8 +182,7 @@ def _nonlinear_step(
     One of max(q, 0) and min(q, 0) is zero, so each plane meets the rows that it bounds without a masked choice, which
     would take most of the time of the hot loop.
     """
-    xp = namespace(q)
-    positive, negative = xp.maximum(q, 0.0), xp.minimum(q, 0.0)
+    positive, negative = at_least(q, 0.0), at_most(q, 0.0)
     if planes.intercept_upper is not None:
         constant = constant + _dot(negative, planes.intercept_upper)
     if planes.intercept_lower is not None:

@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from verifier.arrays import Array, Arrays, namespace
+from verifier.arrays import Array, Arrays, namespace, sign
 
 Norm = Literal["l1", "l2"]
 
@@ -66,7 +66,7 @@ class NormBall:
             return self.centre - self.radius * self.reach * scaled / (length + 1e-30)
         size = xp.abs(scaled)
         first = xp.argmax(size, axis=-1)[..., None] == xp.arange(plane.shape[-1], device=plane.device)
-        return self.centre - xp.where(first, self.radius * self.reach * xp.sign(scaled), 0.0 * plane)
+        return self.centre - xp.where(first, self.radius * self.reach * sign(scaled), 0.0 * plane)
 
     def project(self, points: Array) -> Array:
         """Points (..., n), those outside moved towards the centre until they are inside."""

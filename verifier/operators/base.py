@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 
-from verifier.arrays import Array, Arrays, namespace
+from verifier.arrays import Array, Arrays, at_least, namespace
 from verifier.operators.ball import NormBall
 
 Side = Literal["lower", "upper"]
@@ -281,7 +281,7 @@ class Elementwise(Nonlinear, abstract=True):
         (convex, concave), tangent, chord = known, self.derivative(middle), self.chord(lower, upper)
         found = Lines(xp.where(convex, tangent, chord), xp.where(convex, chord, tangent))
         rest = ~(convex | concave)
-        if bool(xp.any(rest)):
+        if not self.convex and bool(xp.any(rest)):
             ends = middle[rest], lower[rest], upper[rest]
             found.lower[rest], found.upper[rest] = self.supporting_slope(*ends, "lower"), self.supporting_slope(*ends, "upper")
         return found
@@ -357,7 +357,7 @@ class Elementwise(Nonlinear, abstract=True):
         gap_up = self.intercept(lines.upper, lower, upper, "upper") + lines.upper * point - self.function(point)
         # The lower line through the kink has no gap there; what splitting gains is the triangle's smaller leg.
         least, greatest = self.slope_range(lower, upper)
-        gap_down = xp.maximum(xp.minimum(point - lower, upper - point), 0.0) * (greatest - least)
-        worth = xp.where(q < 0, -q * xp.maximum(gap_up, 0.0), q * 0.5 * gap_down)
+        gap_down = at_least(xp.minimum(point - lower, upper - point), 0.0) * (greatest - least)
+        worth = xp.where(q < 0, -q * at_least(gap_up, 0.0), q * 0.5 * gap_down)
         possible = ~self.linear(lower, upper) & (point > lower) & (point < upper)
         return xp.where(possible, worth + 1e-12 * (upper - lower), 0.0)

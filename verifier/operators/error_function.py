@@ -6,7 +6,7 @@ units in the last place, but for the rounding of x^2 in exp(-x^2), a relative x^
 
 from __future__ import annotations
 
-from verifier.arrays import Array, namespace
+from verifier.arrays import Array, namespace, sign
 
 _SMALL = 0.46875
 _A = (1.85777706184603153e-1, 3.16112374387056560e0, 1.13864154151050156e2, 3.77485237685302021e2, 3.20937758913846947e3)
@@ -53,7 +53,7 @@ def erf(x: Array) -> Array:
     xp = namespace(x)
     size = xp.abs(x)
     small = xp.clip(x, -_SMALL, _SMALL)
-    return xp.where(size <= _SMALL, _near_zero(small), xp.sign(x) * (1.0 - _tail(xp.maximum(size, 0.0 * size + _SMALL))))
+    return xp.where(size <= _SMALL, _near_zero(small), sign(x) * (1.0 - _tail(xp.maximum(size, 0.0 * size + _SMALL))))
 
 
 def erfc(x: Array) -> Array:

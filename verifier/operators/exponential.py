@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import inf
 
-from verifier.arrays import Array, namespace
+from verifier.arrays import Array, at_least, at_most, namespace
 from verifier.operators.curved import ROUNDING, Curved
 
 
@@ -17,7 +17,7 @@ def _largest_exponent(p: Array) -> float:
 def _logarithm(x: Array, otherwise: float) -> Array:
     """log(x) where x > 0, else `otherwise`."""
     xp = namespace(x)
-    return xp.where(x > 0, xp.log(xp.maximum(x, smallest(x))), otherwise)
+    return xp.where(x > 0, xp.log(at_least(x, smallest(x))), otherwise)
 
 
 def smallest(x: Array) -> float:
@@ -73,7 +73,7 @@ class Log(Curved):
 
     def stationary(self, slope: Array, piece: int) -> Array:
         xp = namespace(slope)
-        return xp.where(slope > 0, 1.0 / xp.maximum(slope, smallest(slope)), xp.inf)
+        return xp.where(slope > 0, 1.0 / at_least(slope, smallest(slope)), xp.inf)
 
     def defined(self, lower: Array, upper: Array) -> Array:
         return lower >= 1e-150
@@ -93,7 +93,7 @@ class Softplus(Curved):
 
     def function(self, p: Array) -> Array:
         xp = namespace(p)
-        return xp.maximum(p, 0.0) + xp.log1p(xp.exp(-xp.abs(p)))
+        return at_least(p, 0.0) + xp.log1p(xp.exp(-xp.abs(p)))
 
     def derivative(self, p: Array) -> Array:
         xp = namespace(p)
@@ -141,11 +141,11 @@ class Elu(Curved):
 
     def function(self, p: Array) -> Array:
         xp = namespace(p)
-        return self.scale * xp.maximum(p, 0.0) + self.scale * self.alpha * xp.expm1(xp.minimum(p, 0.0) / self.width)
+        return self.scale * at_least(p, 0.0) + self.scale * self.alpha * xp.expm1(at_most(p, 0.0) / self.width)
 
     def derivative(self, p: Array) -> Array:
         xp = namespace(p)
-        return xp.where(p > 0, self.scale, self._steep * xp.exp(xp.minimum(p, 0.0) / self.width))
+        return xp.where(p > 0, self.scale, self._steep * xp.exp(at_most(p, 0.0) / self.width))
 
     def stationary(self, slope: Array, piece: int) -> Array:
         return self.width * _logarithm(slope / self._steep, -float("inf"))

@@ -41,11 +41,23 @@ class Gated(Curved, abstract=True):
         ends = (first, -_TAIL), (first, last), (_TAIL, last)
         return tuple((np.maximum.accumulate(self.derivative(p)), p) for p in (np.linspace(a, b, _CELLS + 1) for a, b in ends))
 
+    @cached_property
+    def _moved(self) -> dict[tuple[object, ...], tuple[Array, Array]]:
+        return {}
+
+    def _table(self, piece: int, like: Array) -> tuple[Array, Array]:
+        """That of a piece in the type and on the device of `like`; kept, as what is moved to a device waits for it."""
+        key = piece, like.dtype, str(like.device)
+        if key not in self._moved:
+            xp = namespace(like)
+            on = {} if isinstance(like, np.ndarray) else {"device": like.device}
+            slopes, points = (xp.asarray(column, dtype=like.dtype, **on) for column in self._tables[piece])
+            self._moved[key] = slopes, points
+        return self._moved[key]
+
     def stationary(self, slope: Array, piece: int) -> Array:
         """The cell of a table in which s' = slope, narrowed by false positions."""
-        xp = namespace(slope)
-        on = {} if isinstance(slope, np.ndarray) else {"device": slope.device}
-        slopes, points = (xp.asarray(column, dtype=slope.dtype, **on) for column in self._tables[piece])
+        xp, (slopes, points) = namespace(slope), self._table(piece, slope)
         cell = xp.clip(xp.searchsorted(slopes, slope), 1, _CELLS)
         low, high, d_low, d_high = points[cell - 1], points[cell], slopes[cell - 1], slopes[cell]
         p = low

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import inf
 
-from verifier.arrays import Array, namespace
+from verifier.arrays import Array, at_least, at_most, namespace, sign
 from verifier.operators.base import Elementwise, Lines, Side, improves
 
 
@@ -60,9 +60,8 @@ class LeakyRelu(PiecewiseLinear):
     lower_through_origin = True
 
     def function(self, p: Array) -> Array:
-        xp = namespace(p)
-        positive = xp.maximum(p, 0.0)
-        return positive if self.alpha == 0.0 else positive + self.alpha * xp.minimum(p, 0.0)
+        positive = at_least(p, 0.0)
+        return positive if self.alpha == 0.0 else positive + self.alpha * at_most(p, 0.0)
 
     def derivative(self, p: Array) -> Array:
         xp = namespace(p)
@@ -112,7 +111,7 @@ class Abs(PiecewiseLinear):
         return namespace(p).abs(p)
 
     def derivative(self, p: Array) -> Array:
-        return namespace(p).sign(p)
+        return sign(p)
 
     def slope_range(self, lower: Array, upper: Array) -> tuple[Array, Array]:
         xp = namespace(lower)

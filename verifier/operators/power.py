@@ -7,7 +7,7 @@ from math import inf
 
 import numpy as np
 
-from verifier.arrays import Array, namespace
+from verifier.arrays import Array, at_least, namespace
 from verifier.operators.base import Lines
 from verifier.operators.curved import Curved
 
@@ -86,7 +86,7 @@ class Power(Curved):
 
     def derivative(self, p: Array) -> Array:
         xp = namespace(p)
-        size = xp.abs(p) if self.exponent >= 1 else xp.maximum(xp.abs(p), self._limits(p)[0])
+        size = xp.abs(p) if self.exponent >= 1 else at_least(xp.abs(p), self._limits(p)[0])
         size = self.exponent * xp.pow(size, self.exponent - 1.0)
         return size if self._odd or not self._whole else xp.where(p < 0, -size, size)
 

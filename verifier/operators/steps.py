@@ -13,7 +13,7 @@ from math import inf
 
 import numpy as np
 
-from verifier.arrays import Array, namespace
+from verifier.arrays import Array, at_least, namespace, sign
 from verifier.operators.base import Elementwise, Side, improves
 
 _STEEPEST = 64.0
@@ -119,8 +119,7 @@ class Positive(JumpAtZero):
     left = 0.0
 
     def function(self, p: Array) -> Array:
-        xp = namespace(p)
-        return xp.maximum(xp.sign(p), xp.zeros_like(p))
+        return at_least(sign(p), 0.0)
 
     def linear(self, lower: Array, upper: Array) -> Array:
         return (lower > 0) | (upper <= 0) | (lower == upper)

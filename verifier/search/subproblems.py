@@ -127,7 +127,8 @@ def bound(tree: Tree, splits: Splits, schedule: Schedule, context: Context) -> B
     )
     # One refuted row closes a subproblem, so all its rows are done.
     closed = lambda lower: fast.xp.broadcast_to(fast.xp.any(lower + constant > 0, axis=1, keepdims=True), lower.shape)  # noqa: E731
-    dual, parameters = ascent.run(closed, context.out_of_time)
+    found = tree.recorder.run(ascent) if tree.recorder is not None else None
+    dual, parameters = found if found is not None else ascent.run(closed, context.out_of_time)
     bounds = tree.targets.add_constant(to_numpy(dual.lower).astype(np.float64), splits.disjunct)
     promising = ((bounds > 0) | (strict & (bounds >= 0))).any(axis=1) & ~empty
     if bounds.shape[1] > 1:  # rows that refute together may each look hopeless

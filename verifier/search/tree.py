@@ -20,6 +20,7 @@ from verifier.bounds.batch import Neurons
 from verifier.bounds.dual import evaluate
 from verifier.bounds.intermediate import RootBounds
 from verifier.bounds.program import Program
+from verifier.bounds.recorded import Recorder
 from verifier.bounds.reduction import Reduction
 from verifier.bounds.targets import Targets
 from verifier.graph.ir import Graph
@@ -60,7 +61,7 @@ class Tree:
     """graph: the reduced graph; neurons: the numbering of its T' neurons. below, above (T' + n,): their enclosures at the
     root, then those of the inputs; domains: these, and narrower ones of some subproblems. loose: nonlinear node -> indices of
     the neurons whose slopes subproblems store. lines: nonlinear node -> initial lines (1, 1, size) at the root, used for all others.
-    costs: what has been learned of splits.
+    costs: what has been learned of splits. recorder: of the ascents, where the start of an operation takes its time.
     """
 
     network: Network
@@ -76,6 +77,7 @@ class Tree:
     loose: Mapping[int, np.ndarray]
     lines: Mapping[int, Lines]
     costs: PseudoCosts
+    recorder: Recorder | None
 
     @staticmethod
     def of(
@@ -102,8 +104,8 @@ class Tree:
             loose[n] = np.flatnonzero(~_nonlinear(reduction.graph, n).linear(low, high))
         full = Network(full_neurons, kept, full_below, full_above, _root_lines(full_neurons, full_below, full_above))
         domains = Enclosures(below, above, len(lower), exact)
-        costs = PseudoCosts(neurons.total)
-        return Tree(full, reduction, neurons, exact, proposals, root, targets, below, above, domains, loose, lines, costs)
+        costs, recorder = PseudoCosts(neurons.total), Recorder.on(proposals)
+        return Tree(full, reduction, neurons, exact, proposals, root, targets, below, above, domains, loose, lines, costs, recorder)
 
     @property
     def tight(self) -> bool:
