@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -16,7 +16,7 @@ from unittest.mock import patch
 import numpy as np
 
 from verifier.arrays import Arrays, cuda_devices, numpy_arrays, to_numpy, torch_arrays
-from verifier.bounds import interval
+from verifier.bounds import interval, recorded
 from verifier.bounds.ascent import Ascent, Schedule, initial_parameters, problem_of
 from verifier.bounds.batch import BoxBounds, Neurons, bound_boxes, make_heads, neuron_planes, optimised_rows
 from verifier.bounds.dual import Dual, Interval, Problem, Relaxation, evaluate, relax
@@ -738,3 +738,20 @@ def search_neurons(*args: Any, **options: Any) -> Outcome:
 def search_narrowed(*args: Any, **options: Any) -> Outcome:
     with narrowing(True):
         return search_neurons(*args, **options)
+
+
+def eager_record(made: list[int]) -> Callable[[Callable[[], Any]], tuple[Any, Callable[[], object]]]:
+    """In place of a recording of a device (verifier/bounds/recorded.py): computes anew, into the arrays that it returned first. made: one
+    entry for each."""
+
+    def record(function: Callable[[], Any]) -> tuple[Any, Callable[[], object]]:
+        made.append(len(made))
+        first = recorded._mapped(lambda a: a + 0.0, function())
+
+        def replay() -> None:
+            for old, new in zip(recorded._leaves(first), recorded._leaves(function())):
+                old[...] = new
+
+        return first, replay
+
+    return record

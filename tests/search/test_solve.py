@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import Any
+from typing import Any, Literal
 from unittest.mock import patch
 
 import numpy as np
@@ -13,6 +13,7 @@ import pytest
 from tests import graphs
 from tests.search import milp
 from tests.search.test_exactness import query
+from verifier.bounds.recorded import Recorder
 from verifier.bounds.targets import Targets
 from verifier.graph.ir import Graph
 from verifier.operators.power import Power
@@ -97,6 +98,20 @@ def test_backends_and_threads(method: str, where: str, threads: int) -> None:
             graph, graphs.targets_of(rows[:1], -least_of(graph, lower, upper, rows[:1]) + 0.05), lower, upper, **options
         ).proved
         assert not METHODS[method](graph, graphs.targets_of(rows, -value - 1e-3), lower, upper, seconds=0.3, **options).proved
+
+
+@pytest.mark.parametrize("backend", ["numpy", "torch"])
+def test_recorded_ascents(backend: Literal["numpy", "torch"], monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a device where starting operations takes their time: batches are filled up, and what is proved is what is true."""
+    made: list[int] = []
+    monkeypatch.setattr(Recorder, "on", lambda arrays: Recorder(graphs.eager_record(made)))
+    for seed in (305, 306):
+        graph, lower, upper, rows, value, _ = query(seed)
+        least = least_of(graph, lower, upper, rows[:1])
+        for margin, proved in ((0.05, True), (-1e-3, False)):
+            targets, seconds = graphs.targets_of(rows[:1], -least + margin), 20.0 if proved else 0.3
+            assert graphs.search_neurons(graph, targets, lower, upper, seconds, backend=backend).proved is proved
+    assert made
 
 
 def least_of(graph: Graph, lower: np.ndarray, upper: np.ndarray, rows: np.ndarray) -> float:

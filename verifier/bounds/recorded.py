@@ -7,6 +7,7 @@ evaluated as ever.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -25,6 +26,10 @@ _LARGEST = 1 << 26
 """Numbers of one pass, a row's coefficients on all nodes, up to which starting the operations takes longer than they do."""
 
 
+_FEW = 2
+"""Batches of a shape that are not recorded: a recording takes as long as about so many."""
+
+
 @dataclass(frozen=True, eq=False)
 class _Recording:
     given: Ascent
@@ -37,7 +42,8 @@ class Recorder:
 
     def __init__(self, record: Record):
         self._record = record
-        self._seen: dict[object, _Recording | None] = {}
+        self._seen: Counter[object] = Counter()
+        self._kept: dict[object, _Recording] = {}
 
     @staticmethod
     def on(arrays: Arrays) -> Recorder | None:
@@ -45,21 +51,20 @@ class Recorder:
         return Recorder(_cuda()) if arrays.device is not None and arrays.device.type == "cuda" else None
 
     def run(self, ascent: Ascent) -> Ascended | None:
-        """What `Ascent.run` returns if it is never stopped; None where there is no recording: of a shape that has not been seen before,
+        """What `Ascent.run` returns if it is never stopped; None where there is no recording: of a shape that has been seen too seldom,
         and where there is enough to compute without one."""
         batch, count = next(iter(ascent.rows.values())).shape[:2]
         size = max(_SMALLEST, 1 << (batch - 1).bit_length())
         if size * count * sum(node.size for node in ascent.graph.nodes) > _LARGEST:
             return None
         key = (ascent.graph, ascent.schedule, _shapes(ascent, batch, size))
-        if key not in self._seen:
-            self._seen[key] = None
+        self._seen[key] += 1
+        if self._seen[key] <= _FEW:
             return None
-        recording = self._seen[key]
-        if recording is None:
+        if key not in self._kept:
             given = _mapped(lambda a: _filled(a, batch, size), ascent)
-            found, replay = self._record(lambda: given.run(None, lambda: False))
-            recording = self._seen[key] = _Recording(given, found, replay)
+            self._kept[key] = _Recording(given, *self._record(lambda: given.run(None, lambda: False)))
+        recording = self._kept[key]
         for fixed, new in zip(_leaves(recording.given), _leaves(ascent)):
             fixed[: len(new)] = new  # what lies behind is of batches before, and of no account
         recording.replay()

@@ -222,20 +222,22 @@ class Tree:
     def signs(self, splits: Splits, arrays: Arrays) -> dict[int, Array]:
         """Which multipliers may move (see Ascent): those of all loose neurons where the tree is tight, else those of split ones."""
         if not self.tight:
-            return self.split_signs(splits, arrays)
+            return self.split_signs(splits, arrays, everywhere=self.recorder is not None)
         every = np.zeros((1, 1, self.neurons.total))
         for index in self._bearing.values():
             every[:, :, index] = 2.0
         return {p: arrays.asarray(every[:, :, s]) for p, s in self.neurons.slices.items()}
 
-    def split_signs(self, splits: Splits, arrays: Arrays) -> dict[int, Array]:
-        """The same for the multipliers of split neurons alone, for the pre-activations with a split in the batch."""
+    def split_signs(self, splits: Splits, arrays: Arrays, everywhere: bool = False) -> dict[int, Array]:
+        """The same for the multipliers of split neurons alone, for the pre-activations with a split in the batch; everywhere: for all of
+        them, so that batches are of one structure."""
         size, xp = self.neurons.total + self.graph.input_size, arrays.xp
         up, down = (spread(arrays, size, splits.neuron, (splits.side == side)[:, None].astype(float)) > 0 for side in (1, -1))
         none = arrays.zeros(up.shape)
         sign = xp.where(up & down, none + 2.0, xp.where(up, none - 1.0, xp.where(down, none + 1.0, none)))
         split = splits.neuron[splits.side != 0]
-        return {p: sign[:, :, s] for p, s in self.neurons.slices.items() if ((split >= s.start) & (split < s.stop)).any()}
+        with_split = {p for p, s in self.neurons.slices.items() if everywhere or ((split >= s.start) & (split < s.stop)).any()}
+        return {p: sign[:, :, s] for p, s in self.neurons.slices.items() if p in with_split}
 
     def exact_rows(self, splits: Splits, parameters: Parameters, pick: np.ndarray) -> ExactRows:
         """Rigorous bounds of subproblems from the dual variables of the batch's rows `pick` in the reduced graph."""
