@@ -13,7 +13,7 @@ from verifier.bounds.dual import Interval
 from verifier.bounds.intermediate import Empty, RootBounds, root_bounds
 from verifier.bounds.rigorous import Magnitudes, error_weights
 from verifier.errors import InternalError
-from verifier.operators.affine import Linear
+from verifier.operators.affine import Add, Linear
 from verifier.parallel import Late, Workers
 
 LOWER, UPPER = -np.ones(3), np.ones(3)
@@ -46,6 +46,32 @@ def test_what_was_found_in_time_improves_what_was_there() -> None:
             assert (values[p] >= low - 1e-9).all() and (values[p] <= high + 1e-9).all()
         widths.append(sum(float((high - low).sum()) for low, high in graphs.enclosures(found).values()))
     assert widths == sorted(widths, reverse=True) and widths[-1] < widths[0]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_sums_of_sums_are_bounded_by_rows(seed: int) -> None:
+    """Without a function between them, bounds are exact: |J| times the radius about the middle, J by unit vectors."""
+    rng = np.random.default_rng(seed)
+    b = graphs.Builder(5)
+    x = b.linear(b.linear(0, rng.normal(size=(5, 6)), rng.normal(size=6)), rng.normal(size=(6, 4)), rng.normal(size=4))
+    y = b.linear(0, rng.normal(size=(5, 4)))
+    b.relu(x)
+    b.relu(b.add(Add((1, 1)), (x, y), (4,)))
+    b.relu(y)
+    last = b.concat(*range(len(b.nodes) - 4, len(b.nodes)))
+    b.linear(last, rng.normal(size=(b.nodes[last].size, 2)))
+    graph = b.graph()
+    lower, upper = graphs.random_box(rng, 5)
+    assert [p in graph.deep for p in graph.preactivations] == [True, False, True]
+    found = graphs.enclosures(graphs.root(graph, graphs.EXACT, lower, upper))
+    centre, radius = (lower + upper) / 2, (upper - lower) / 2
+    values = graphs.flat_values(graph, np.concatenate([centre[None], centre + np.eye(5)]))
+    for p, (low, high) in found.items():
+        reach = np.abs(values[p][1:] - values[p][0]).T @ radius
+        stable = (low >= 0) | (high <= 0)  # rows are asked no further
+        for side, truth in ((low, values[p][0] - reach), (high, values[p][0] + reach)):
+            np.testing.assert_allclose(side[~stable], truth[~stable], rtol=1e-9, atol=1e-9)
+        assert ((values[p][0] - reach >= -1e-9) | (values[p][0] + reach <= 1e-9))[stable].all()
 
 
 def test_the_rounding_of_a_layer_is_computed_once() -> None:

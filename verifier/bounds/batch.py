@@ -58,16 +58,6 @@ class Neurons:
         """Some neurons read few others: there may be ones that what is asked does not depend on."""
         return any(isinstance(node.operator, Sparse) for node in self.graph.nodes)
 
-    @cached_property
-    def deep(self) -> frozenset[int]:
-        """Pre-activations that intervals alone do not bound tightly: those with a nonlinear node below them, all where inputs lie in
-        a ball."""
-        return frozenset(
-            p
-            for p in self.graph.preactivations
-            if self.graph.ball is not None or any(isinstance(self.graph.nodes[n].operator, Nonlinear) for n in self.graph.ancestors(p))
-        )
-
 
 _LARGEST_HEAD = 4_000_000
 """Numbers of one matrix of a head."""
@@ -183,7 +173,7 @@ def bound_boxes(
         bounds = values[p] if forms is None else forms.extend(p, values, weights).within(values[p])
         limit = graph.nodes[p].size if most is None else most[p]
         limit = limit if widest is None else min(limit, widest)
-        if p in neurons.deep and limit:
+        if p in neurons.graph.deep and limit:
             bounds, left = _tighten(heads, graph, arrays, weights, low, high, values, relaxations, p, bounds, limit, used.get(p))
             spared = spared or left
         crossed = bounds.lower > bounds.upper

@@ -85,7 +85,7 @@ def root_bounds(
         weights = magnitudes.weights(host).to(arrays)
         values = interval.propagate(moved, low, high, known, weights, p, values)
         known[p] = values[p] if forms is None else forms.extend(p, values, weights).within(values[p])
-        if graph.ball is not None or any(isinstance(graph.nodes[n].operator, Nonlinear) for n in graph.ancestors(p)):
+        if p in graph.deep:
             todo = int(namespace(low).sum(unstable(graph, p, known[p])))
             if 2 * todo * row_cost(graph, p) <= most:
                 known[p] = Rows(graph, arrays, proposals, low, high, dict(known), p, weights, deadline).tightened(stages, workers)

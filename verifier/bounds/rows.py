@@ -49,10 +49,10 @@ class Rows:
 
     def tightened(self, stages: tuple[Schedule, ...], workers: Workers) -> Interval:
         """Rows for the neurons that are unstable before each stage: plain CROWN, then optimised slopes."""
-        bounds = self.known[self.node]
+        bounds, curved = self.known[self.node], not set(self.graph.nonlinear).isdisjoint(self.graph.ancestors(self.node))
         for i, stage in enumerate(stages):
             todo = np.flatnonzero(to_numpy(unstable(self.graph, self.node, bounds))[0])
-            if len(todo) == 0 or self.deadline() or (i > 0 and stage.iterations == 0):
+            if len(todo) == 0 or self.deadline() or (i > 0 and stage.iterations == 0) or (stage.iterations and not curved):
                 break
             # A neuron's row is of no more use once its sign is known.
             bound = partial(self.bounded, stage=stage, enough=lambda lower: lower > 0, workers=workers)

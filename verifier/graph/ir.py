@@ -78,6 +78,17 @@ class Graph:
         """Nodes that some nonlinear node reads: the ones that need bounds, in topological order."""
         return tuple(sorted({self.nodes[i].inputs[0] for i in self.nonlinear}))
 
+    @cached_property
+    def deep(self) -> frozenset[int]:
+        """Pre-activations that intervals alone do not bound tightly: those above a nonlinear node or above sums of sums, whose terms
+        have inputs in common; all where inputs lie in a ball."""
+        sums: list[float] = []
+        for node in self.nodes:
+            own = 0.0 if isinstance(node.operator, Input) or (isinstance(node.operator, Affine) and not node.operator.sums) else 1.0
+            below = max((sums[p] for p in node.inputs), default=0.0)
+            sums.append(math.inf if isinstance(node.operator, Nonlinear) else below + own)
+        return frozenset(p for p in self.preactivations if sums[p] > 1.0 or self.ball is not None)
+
     @property
     def ball(self) -> NormBall | None:
         """What the input lies in beside its box."""

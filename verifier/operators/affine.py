@@ -48,6 +48,10 @@ class Constant(Affine):
     def moves(self) -> bool:
         return True
 
+    @property
+    def sums(self) -> bool:
+        return False
+
 
 @dataclass(frozen=True, eq=False)
 class Linear(Affine):
@@ -217,6 +221,10 @@ class Scale(Affine):
     def terms(self) -> int:
         return 2 + self.roundings
 
+    @property
+    def sums(self) -> bool:
+        return False
+
     @cached_property
     def moves(self) -> bool:
         """A change of signs."""
@@ -265,6 +273,10 @@ class _Rearrangement(Affine, abstract=True):
     @property
     def moves(self) -> bool:
         return True
+
+    @property
+    def sums(self) -> bool:
+        return False
 
 
 @dataclass(frozen=True, eq=False)
@@ -418,6 +430,10 @@ class Expand(Affine):
     @property
     def moves(self) -> bool:
         return True
+
+    @property
+    def sums(self) -> bool:
+        return False
 
 
 @dataclass(frozen=True, eq=False)

@@ -93,6 +93,11 @@ class Affine(Operator, abstract=True):
         """Every element is an element of a parent, its negative, or a constant: `forward` does not round."""
         return False
 
+    @property
+    def sums(self) -> bool:
+        """An element may be made of several elements of the parents."""
+        return True
+
 
 class Lines(NamedTuple):
     """Parameters of a lower and an upper plane (slopes of lines, where a function is elementwise), broadcastable to (B, S, size)."""
