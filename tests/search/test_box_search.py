@@ -73,6 +73,30 @@ def test_enclosures_that_were_narrowed_bound_the_last_splits(seed: int) -> None:
     assert outcome.proved and outcome.subproblems < 2000
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_few_rows_before_many(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Better slopes of the query's rows prove it, so that those of the neurons are not asked for; a little less margin, and they are."""
+    rng = np.random.default_rng(seed)
+    graph = graphs.random_dense(rng, [3, 8, 8, 8, 2])
+    lower, upper = -np.ones(3), np.ones(3)
+    root, row = graphs.root(graph, graphs.EXACT, lower, upper), rng.normal(size=(1, 2))
+    plain, best = graphs.optimised_row_bounds(graph, graphs.EXACT, root, {graph.output: row}, lower, upper, box_search.ROW_ITERATIONS)
+    settings, asked = Settings().with_options({"attack.restarts": 0}), list[int]()
+    original = box_search.root_bounds
+
+    def counted(*arguments: object) -> object:
+        asked.append(arguments[4].iterations)  # type: ignore[attr-defined]
+        return original(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(box_search, "root_bounds", counted)
+    for margin, optimised in ((plain[0] + 0.9 * (best[0] - plain[0]), False), (best[0] + 0.1 * abs(best[0]), True)):
+        asked.clear()
+        query, context = Query(graph, graphs.targets_of(row, -margin), lower[None], upper[None]), graphs.context(5.0)
+        attack = AttackRounds(query, graphs.EXACT, settings, context)
+        box_search.Search(query, graphs.EXACT, graphs.EXACT, settings, context, 32, attack, np.arange(1)).run(None)
+        assert asked[0] == 0 and (len(asked) > 1) is optimised
+
+
 def test_parts_add_up() -> None:
     done, late = Outcome(True, None, 3, 0.5, 1.0), Outcome(False, None, 5, -0.5, 0.25)
     assert joined([done, done], 2)[:5] == (True, None, 6, 0.5, 1.0)

@@ -71,21 +71,22 @@ class Search:
     def run(self, known: RootBounds | None) -> tuple[Outcome, tuple[int, ...]]:
         """(outcome, unstable neurons of every pre-activation at the root).
 
-        Cheap bounds first: most queries that hold at the root hold by plain CROWN. Then optimised slopes, then the search.
+        Cheap bounds first: most queries that hold at the root hold by plain CROWN. Then optimised slopes, of the query's few rows
+        before those of thousands of neurons, then the search.
         known: optimised bounds over a box that contains this one, used in place of bounds of its own.
         """
         context, group = self.context, self.group
         limit, optimised = self._part(_ROWS), self.settings.bounds.root_iterations
         root = known or self._bounds(Schedule(0), context.out_of_time)
-        for schedule, last in ((Schedule(0), False), (Schedule(optimised), True)):
-            if schedule.iterations and known is None:
+        for schedule, last in ((Schedule(0), False), (self._rows, False), (Schedule(optimised), True)):
+            if last and known is None:
                 late = lambda: context.out_of_time() or context.clock() > limit  # noqa: E731
                 root = self._bounds(self._rows, late, root)
             loose = self._loose(root)
             if context.out_of_time():
                 return Outcome.late(), loose
-            # A single pass at the root would not pay for a reduction.
-            tree, step = self._rooted(root, group, schedule, reduced=schedule.iterations > 0, last=last)
+            # A few passes at the root would not pay for a reduction.
+            tree, step = self._rooted(root, group, schedule, reduced=last, last=last)
             outcome = self._decided(tree, step, Progress(context, 1.0))
             if outcome is not None:
                 return outcome, loose
