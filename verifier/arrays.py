@@ -187,7 +187,11 @@ def convolve(
     outputs, per_group, kh, kw = w.shape
     padded = _pad(x, padding)
     oh, ow = convolved_size((x.shape[2], x.shape[3]), (kh, kw), stride, padding, dilation)
-    patches = xp.stack([padded[:, :, rows, columns] for rows, columns in _windows((kh, kw), (oh, ow), stride, dilation)], axis=2)
+    if _tiles((kh, kw), stride, dilation):
+        tiles = xp.reshape(padded[:, :, : oh * kh, : ow * kw], (n, groups * per_group, oh, kh, ow, kw))
+        patches = xp.permute_dims(tiles, (0, 1, 3, 5, 2, 4))
+    else:
+        patches = xp.stack([padded[:, :, rows, columns] for rows, columns in _windows((kh, kw), (oh, ow), stride, dilation)], axis=2)
     patches = xp.reshape(patches, (n, groups, per_group * kh * kw, oh * ow))
     kernel = xp.reshape(w, (1, groups, outputs // groups, per_group * kh * kw))
     return xp.reshape(xp.matmul(kernel, patches), (n, outputs, oh, ow))
@@ -211,9 +215,18 @@ def convolve_adjoint(
     columns = xp.matmul(xp.permute_dims(kernel, (0, 1, 3, 2)), xp.reshape(y, (n, groups, outputs // groups, oh * ow)))
     columns = xp.reshape(columns, (n, groups * per_group, kh * kw, oh, ow))
     out = xp.zeros((n, groups * per_group, size[0] + top + bottom, size[1] + left + right), dtype=y.dtype, **_on(y))
-    for k, (rows, cells) in enumerate(_windows((kh, kw), (oh, ow), stride, dilation)):
-        out[:, :, rows, cells] += columns[:, :, k]
+    if _tiles((kh, kw), stride, dilation):
+        tiles = xp.permute_dims(xp.reshape(columns, (n, groups * per_group, kh, kw, oh, ow)), (0, 1, 4, 2, 5, 3))
+        out[:, :, : oh * kh, : ow * kw] = xp.reshape(tiles, (n, groups * per_group, oh * kh, ow * kw))
+    else:
+        for k, (rows, cells) in enumerate(_windows((kh, kw), (oh, ow), stride, dilation)):
+            out[:, :, rows, cells] += columns[:, :, k]
     return out[:, :, top : top + size[0], left : left + size[1]]
+
+
+def _tiles(kernel: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int]) -> bool:
+    """The kernel's windows lie side by side, such as the patches of an image: copied at once, not element by element of the kernel."""
+    return kernel == stride and dilation == (1, 1)
 
 
 def _windows(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests import graphs
-from verifier.bounds.ascent import Parameters, initial_parameters, problem_of
+from verifier.bounds.ascent import Ascent, Parameters, Schedule, initial_parameters, problem_of
 from verifier.bounds.dual import evaluate, relaxed_point
 from verifier.graph.ir import Graph
 from verifier.operators import smooth
@@ -73,3 +73,22 @@ def test_ascent_improves_products() -> None:
     rows = {graph.output: np.array([[1.0, 0.0], [0.0, -1.0]])}
     first, best = graphs.optimised_row_bounds(graph, graphs.EXACT, bounds, rows, lower, upper, 40)
     assert (best > first + 0.01 * np.abs(first)).all()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_an_ascent_ends_where_it_gains_little(seed: int) -> None:
+    """The more the last steps have to gain, the sooner; what was gained until then stays."""
+    rng = np.random.default_rng(seed)
+    graph = graphs.random_dense(rng, [3, 8, 8, 8, 2])
+    known = graphs.root(graph, graphs.EXACT, -np.ones(3), np.ones(3)).preactivations
+    rows, start = {graph.output: rng.normal(size=(1, 4, 2))}, initial_parameters(graph, graph.output, known)
+    steps, bounds = [], []
+    for worth in (0.0, 0.05, 0.5, 2.0):
+        looks: list[None] = []
+        schedule = Schedule(40, worth=worth)
+        ascent = Ascent(graph, rows, -np.ones((1, 3)), np.ones((1, 3)), known, start, {}, schedule)
+        dual, _ = ascent.run(None, lambda looks=looks: looks.append(None) is not None)  # type: ignore[misc]
+        steps.append(len(looks))
+        bounds.append(float(dual.lower.mean()))
+    assert steps[0] == 40 and steps == sorted(steps, reverse=True) and steps[1] > steps[-1]
+    assert bounds == sorted(bounds, reverse=True)

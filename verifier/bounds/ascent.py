@@ -17,6 +17,10 @@ _SELDOM = 4
 """Iterations after which a device is asked whether all rows are closed: it has nothing to do while the answer is on its way."""
 
 
+_FEW = 4
+"""Iterations between two looks at what they gain."""
+
+
 @dataclass(frozen=True, eq=False)
 class Parameters:
     """Parameters of nonlinear nodes (slopes, of elementwise ones) and multipliers of pre-activations, (B, S, size) or broadcastable."""
@@ -39,12 +43,16 @@ class Parameters:
 @dataclass(frozen=True)
 class Schedule:
     """iterations; step sizes of slopes (absolute) and multipliers (relative to their scale, see Ascent);
-    decay of both an iteration (Xu et al. 2021: 0.1 and 0.98)."""
+    decay of both an iteration (Xu et al. 2021: 0.1 and 0.98).
+
+    worth: part of what all iterations have gained, on average over the rows, that the last few have to gain for there to be more.
+    """
 
     iterations: int
     slope_step: float = 0.1
     multiplier_step: float = 0.1
     decay: float = 0.98
+    worth: float = 0.0
 
 
 def initial_parameters(graph: Graph, target: int, preactivations: Mapping[int, Interval]) -> Parameters:
@@ -161,6 +169,7 @@ class Ascent:
         adams: dict[tuple[str, int], _Adam] = {}
         scales: dict[int, Array] = {}
         best, best_parameters = None, current
+        gains: list[Array] = []
         seldom = _SELDOM if is_torch(self.lower) else 1
         for i in range(self.schedule.iterations + 1):
             problem = Problem(
@@ -173,6 +182,9 @@ class Ascent:
             dual = evaluate(self.graph, self.rows, problem, None, keep=True)
             best, best_parameters = (dual, current) if best is None else _better(best, best_parameters, dual, current)
             done = closed is not None and i % seldom == 0 and bool(xp.all(closed(best.lower)))
+            if self.schedule.worth and i % _FEW == 0:
+                gains.append(xp.mean(best.lower))
+                done = done or (i > _FEW and bool(gains[-1] - gains[-2] < self.schedule.worth * (gains[-1] - gains[0])))
             if done or i == self.schedule.iterations or deadline():
                 return best._replace(q=dual.q), best_parameters
             scales = scales or {p: self.scales[p] if p in self.scales else self._scale(dual, p) for p in multipliers}
