@@ -174,24 +174,36 @@ def scatter_add(shape: tuple[int, ...], axis: int, indices: Array, values: Array
     return out
 
 
+_DEEP = 32
+"""Channels of a group from which on a product for each element of a kernel is faster than one with unfolded patches."""
+
+
 def convolve(
     x: Array, w: Array, stride: tuple[int, int], padding: tuple[int, int, int, int], dilation: tuple[int, int], groups: int
 ) -> Array:
     """2-D cross-correlation. x (N, C, H, W), w (O, C/groups, kh, kw), padding (top, left, bottom, right) of zeros.
 
-    Unfold and multiply matrices, on every backend: a plain sum of products, as the rounding bound needs (no Winograd or
-    FFT transform), and faster than the direct float32 and float64 convolutions of torch on a CPU for few channels.
+    Products of matrices, on every backend: a plain sum of products, as the rounding bound needs (no Winograd or FFT transform), and
+    faster than the direct float32 and float64 convolutions of torch on a CPU for few channels.
     """
     xp = namespace(x)
     n = x.shape[0]
     outputs, per_group, kh, kw = w.shape
     padded = _pad(x, padding)
     oh, ow = convolved_size((x.shape[2], x.shape[3]), (kh, kw), stride, padding, dilation)
+    windows = _windows((kh, kw), (oh, ow), stride, dilation)
     if _tiles((kh, kw), stride, dilation):
         tiles = xp.reshape(padded[:, :, : oh * kh, : ow * kw], (n, groups * per_group, oh, kh, ow, kw))
         patches = xp.permute_dims(tiles, (0, 1, 3, 5, 2, 4))
+    elif per_group >= _DEEP:
+        parts = (xp.reshape(padded[:, :, rows, columns], (n, groups, per_group, oh * ow)) for rows, columns in windows)
+        products = (xp.matmul(element, part) for element, part in zip(_elements(w, groups), parts))
+        out = next(products)
+        for product in products:
+            out += product
+        return xp.reshape(out, (n, outputs, oh, ow))
     else:
-        patches = xp.stack([padded[:, :, rows, columns] for rows, columns in _windows((kh, kw), (oh, ow), stride, dilation)], axis=2)
+        patches = xp.stack([padded[:, :, rows, columns] for rows, columns in windows], axis=2)
     patches = xp.reshape(patches, (n, groups, per_group * kh * kw, oh * ow))
     kernel = xp.reshape(w, (1, groups, outputs // groups, per_group * kh * kw))
     return xp.reshape(xp.matmul(kernel, patches), (n, outputs, oh, ow))
@@ -210,18 +222,26 @@ def convolve_adjoint(
     top, left, bottom, right = padding
     n, outputs, oh, ow = y.shape
     _, per_group, kh, kw = w.shape
-    xp = namespace(y)
-    kernel = xp.reshape(w, (1, groups, outputs // groups, per_group * kh * kw))
-    columns = xp.matmul(xp.permute_dims(kernel, (0, 1, 3, 2)), xp.reshape(y, (n, groups, outputs // groups, oh * ow)))
-    columns = xp.reshape(columns, (n, groups * per_group, kh * kw, oh, ow))
-    out = xp.zeros((n, groups * per_group, size[0] + top + bottom, size[1] + left + right), dtype=y.dtype, **_on(y))
+    xp, channels = namespace(y), groups * per_group
+    out = xp.zeros((n, channels, size[0] + top + bottom, size[1] + left + right), dtype=y.dtype, **_on(y))
+    flat = xp.reshape(y, (n, groups, outputs // groups, oh * ow))
     if _tiles((kh, kw), stride, dilation):
-        tiles = xp.permute_dims(xp.reshape(columns, (n, groups * per_group, kh, kw, oh, ow)), (0, 1, 4, 2, 5, 3))
-        out[:, :, : oh * kh, : ow * kw] = xp.reshape(tiles, (n, groups * per_group, oh * kh, ow * kw))
+        kernel = xp.reshape(w, (1, groups, outputs // groups, per_group * kh * kw))
+        columns = xp.reshape(xp.matmul(xp.permute_dims(kernel, (0, 1, 3, 2)), flat), (n, channels, kh, kw, oh, ow))
+        tiles = xp.permute_dims(columns, (0, 1, 4, 2, 5, 3))
+        out[:, :, : oh * kh, : ow * kw] = xp.reshape(tiles, (n, channels, oh * kh, ow * kw))
     else:
-        for k, (rows, cells) in enumerate(_windows((kh, kw), (oh, ow), stride, dilation)):
-            out[:, :, rows, cells] += columns[:, :, k]
+        for element, (rows, cells) in zip(_elements(w, groups), _windows((kh, kw), (oh, ow), stride, dilation)):
+            out[:, :, rows, cells] += xp.reshape(xp.matmul(xp.permute_dims(element, (0, 2, 1)), flat), (n, channels, oh, ow))
     return out[:, :, top : top + size[0], left : left + size[1]]
+
+
+def _elements(w: Array, groups: int) -> Array:
+    """(kh * kw, groups, O/groups, C/groups): for each element of the kernel a matrix whose numbers lie side by side, as products need
+    them to be fast."""
+    xp, (outputs, per_group, kh, kw) = namespace(w), w.shape
+    parts = xp.permute_dims(xp.reshape(w, (groups, outputs // groups, per_group, kh * kw)), (3, 0, 1, 2))
+    return parts.contiguous() if is_torch(parts) else np.ascontiguousarray(parts)
 
 
 def _tiles(kernel: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int]) -> bool:

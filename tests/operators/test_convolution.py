@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from tests import graphs
+from verifier import arrays as arrays_module
 from verifier.arrays import convolve, convolve_adjoint, convolved_size, to_numpy
 
 CASES = list(
@@ -23,8 +24,13 @@ CASES = list(
 )
 
 
+@pytest.mark.parametrize("deep", [1, 1000])
 @pytest.mark.parametrize("stride,padding,dilation,groups,kernel", CASES)
-def test_matches_torch(stride: tuple, padding: tuple, dilation: tuple, groups: int, kernel: tuple) -> None:
+def test_matches_torch(
+    stride: tuple, padding: tuple, dilation: tuple, groups: int, kernel: tuple, deep: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a product for each element of the kernel as well as with one for all."""
+    monkeypatch.setattr(arrays_module, "_DEEP", deep)
     rng = np.random.default_rng(5)
     size = (9, 11)
     x, w = rng.normal(size=(2, 4, *size)), rng.normal(size=(8, 4 // groups, *kernel))
