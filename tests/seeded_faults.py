@@ -50,6 +50,7 @@ class Fault:
     tests: tuple[str, ...] = TESTS
 
 
+ARRAYS, CONVOLVED, RECORDED = "verifier/arrays.py", ("tests/operators/test_convolution.py",), ("tests/bounds/test_recorded.py",)
 FOLDED = ("tests/graph/test_mirrored.py", "tests/graph/test_exact.py")
 ROWS, WINDOW = "verifier/bounds/rows.py", "verifier/graph/window.py"
 WINDOWS = ("tests/graph/test_window.py", "tests/bounds/test_rows.py")
@@ -213,10 +214,10 @@ FAULTS = (
     Fault(
         "multiplier sides swapped",
         DUAL,
-        "_dot(xp.maximum(m, 0.0), upper[:, None]) - _dot(xp.minimum(m, 0.0), lower[:, None])",
-        "_dot(xp.maximum(m, 0.0), lower[:, None]) - _dot(xp.minimum(m, 0.0), upper[:, None])",
+        "_dot(at_least(m, 0.0), upper[:, None]) - _dot(at_most(m, 0.0), lower[:, None])",
+        "_dot(at_least(m, 0.0), lower[:, None]) - _dot(at_most(m, 0.0), upper[:, None])",
     ),
-    Fault("multiplier without constant", DUAL, "constant - _dot(xp.maximum(m, 0.0), upper[:, None]) -", "constant -"),
+    Fault("multiplier without constant", DUAL, "constant - _dot(at_least(m, 0.0), upper[:, None]) -", "constant -"),
     Fault("last consumer wins", DUAL, "coefficients[p] = coefficients[p] + part if p in coefficients else part", "coefficients[p] = part"),
     Fault("sign of the error", DUAL, "constant = constant - (1.0 + 1e-9) * error", "constant = constant + (1.0 + 1e-9) * error"),
     Fault("no error at all", DUAL, "constant = constant - (1.0 + 1e-9) * error - weights.underflow", "pass"),
@@ -388,10 +389,45 @@ FAULTS = (
             ("no step down", STEPS, '1.0 if side == "lower" else 0.0', "0.0"),
             ("only the first step", STEPS, "for k in numbers)", "for k in numbers[:1])"),
             ("a sign has one step", STEPS, "return ((zero, zero + self.left, (lower < 0) & (upper >= 0)),)", "return ()"),
-            ("a step to 1 is closed", STEPS, "xp.maximum(xp.sign(p), xp.zeros_like(p))", "xp.maximum(xp.sign(p), 0.5 + 0.0 * p)"),
+            ("a step to 1 is closed", STEPS, "at_least(sign(p), 0.0)", "at_least(sign(p), 0.5)"),
             ("concave powers are convex", POWER, "right = -1 if self._concave else 1", "right = 1"),
             ("odd powers are convex", POWER, "return (-1 if self._odd else 1, right)", "return (1, right)"),
         )
+    ),
+    Fault(
+        "only the first patches of an image",
+        ARRAYS,
+        "out[:, :, : oh * kh, : ow * kw] = xp.reshape(tiles, (n, channels, oh * kh, ow * kw))",
+        "out[:, :, :kh, :kw] = columns[:, :, :, :, 0, 0]",
+        tests=CONVOLVED,
+    ),
+    Fault(
+        "elements of a kernel in another order",
+        ARRAYS,
+        "(groups, outputs // groups, per_group, kh * kw)), (3, 0, 1, 2))",
+        "(groups, outputs // groups, per_group, kh * kw)), (3, 0, 1, 2))[::-1]",
+        tests=CONVOLVED,
+    ),
+    Fault(
+        "numbers below a limit kept",
+        ARRAYS,
+        "return x.clamp(min=least) if is_torch(x) else np.maximum(x, least)",
+        "return x.clamp(min=least) if is_torch(x) else x",
+    ),
+    Fault("sums do not mix", "verifier/graph/ir.py", "below + own)", "below)", loose=True),
+    Fault(
+        "results of a batch before",
+        "verifier/bounds/recorded.py",
+        "        recording.replay()\n",
+        "",
+        tests=RECORDED,
+    ),
+    Fault(
+        "batches of another size are of one shape",
+        "verifier/bounds/recorded.py",
+        "((size if a.shape[0] == batch else a.shape[0], *a.shape[1:]) for a in _leaves(ascent))",
+        "(a.shape[1:] for a in _leaves(ascent))",
+        tests=RECORDED,
     ),
     Fault(
         "transposed convolution absolute without sign",

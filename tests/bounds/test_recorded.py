@@ -67,6 +67,7 @@ def test_replays_equal_runs(seed: int, arrays: Arrays) -> None:
         assert found is not None and set(found[0].q) == set(truth[0].q)
         for a, b in zip(flat(found), flat(truth)):
             np.testing.assert_allclose(np.broadcast_to(a, b.shape) if b.shape[0] == batch else a, b, rtol=1e-9, atol=1e-9)
+    assert recorder.run(ascent(graph, arrays, 12, 6, root)) is None
     assert on_device is not None or len(made) <= 2
 
 
