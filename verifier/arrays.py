@@ -7,7 +7,9 @@ The rest of the package is written against the namespace of the arrays that it i
 from __future__ import annotations
 
 import ctypes
+import math
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -176,6 +178,8 @@ def scatter_add(shape: tuple[int, ...], axis: int, indices: Array, values: Array
 
 _DEEP = 32
 """Channels of a group from which on a product for each element of a kernel is faster than one with unfolded patches."""
+_CACHED = 1 << 19
+"""Numbers that a convolution works on at a time: for 200 images of 16 channels of 32 x 32 its adjoint takes 27 ms instead of 60."""
 
 
 def convolve(
@@ -186,6 +190,13 @@ def convolve(
     Products of matrices, on every backend: a plain sum of products, as the rounding bound needs (no Winograd or FFT transform), and
     faster than the direct float32 and float64 convolutions of torch on a CPU for few channels.
     """
+    numbers = math.prod(x.shape[1:]) * w.shape[2] * w.shape[3]
+    return _in_parts(lambda part: _convolved(part, w, stride, padding, dilation, groups), x, numbers)
+
+
+def _convolved(
+    x: Array, w: Array, stride: tuple[int, int], padding: tuple[int, int, int, int], dilation: tuple[int, int], groups: int
+) -> Array:
     xp = namespace(x)
     n = x.shape[0]
     outputs, per_group, kh, kw = w.shape
@@ -219,6 +230,19 @@ def convolve_adjoint(
     groups: int,
 ) -> Array:
     """Adjoint of `convolve` in x: y (N, O, oh, ow) -> (N, C, *size)."""
+    numbers = math.prod(y.shape[1:]) + groups * w.shape[1] * math.prod(size)
+    return _in_parts(lambda part: _spread_out(part, w, size, stride, padding, dilation, groups), y, numbers)
+
+
+def _spread_out(
+    y: Array,
+    w: Array,
+    size: tuple[int, int],
+    stride: tuple[int, int],
+    padding: tuple[int, int, int, int],
+    dilation: tuple[int, int],
+    groups: int,
+) -> Array:
     top, left, bottom, right = padding
     n, outputs, oh, ow = y.shape
     _, per_group, kh, kw = w.shape
@@ -234,6 +258,14 @@ def convolve_adjoint(
         for element, (rows, cells) in zip(_elements(w, groups), _windows((kh, kw), (oh, ow), stride, dilation)):
             out[:, :, rows, cells] += xp.reshape(xp.matmul(xp.permute_dims(element, (0, 2, 1)), flat), (n, channels, oh, ow))
     return out[:, :, top : top + size[0], left : left + size[1]]
+
+
+def _in_parts(function: Callable[[Array], Array], x: Array, numbers: int) -> Array:
+    """function(x) of images (N, ...), of few at a time in numpy: what is used again and again stays in the cache. numbers: of an image."""
+    most = max(1, _CACHED // numbers)
+    if is_torch(x) or len(x) <= most:
+        return function(x)
+    return np.concatenate([function(x[first : first + most]) for first in range(0, len(x), most)])
 
 
 def _elements(w: Array, groups: int) -> Array:
