@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -78,6 +79,15 @@ def test_nothing_is_recorded_where_there_is_enough_to_do(monkeypatch: pytest.Mon
     for number in range(recorded._FEW + 1):
         assert recorder.run(ascent(graph, graphs.EXACT, 8, number, root)) is None
     assert not made
+
+
+def test_an_ascent_that_ends_by_what_it_gains_is_not_recorded() -> None:
+    graph, root = case(0)
+    recorder = Recorder(graphs.eager_record(found := []))
+    for number in range(recorded._FEW + 1):
+        given = ascent(graph, graphs.EXACT, 8, number, root)
+        assert recorder.run(replace(given, schedule=Schedule(4, worth=0.1))) is None
+    assert not found
 
 
 def test_no_recorder_without_a_device_that_needs_one() -> None:

@@ -15,8 +15,6 @@ from verifier.operators.base import Lines, Nonlinear, Side
 
 _SELDOM = 4
 """Iterations after which a device is asked whether all rows are closed: it has nothing to do while the answer is on its way."""
-
-
 _FEW = 4
 """Iterations between two looks at what they gain."""
 

@@ -24,8 +24,6 @@ _SMALLEST = 8
 """Batches are filled up to powers of two from here on."""
 _LARGEST = 1 << 26
 """Numbers of one pass, a row's coefficients on all nodes, up to which starting the operations takes longer than they do."""
-
-
 _FEW = 2
 """Batches of a shape that are not recorded: a recording takes as long as about so many."""
 
@@ -52,10 +50,10 @@ class Recorder:
 
     def run(self, ascent: Ascent) -> Ascended | None:
         """What `Ascent.run` returns if it is never stopped; None where there is no recording: of a shape that has been seen too seldom,
-        and where there is enough to compute without one."""
+        of ascents that end by what they gain, and where there is enough to compute without one."""
         batch, count = next(iter(ascent.rows.values())).shape[:2]
         size = max(_SMALLEST, 1 << (batch - 1).bit_length())
-        if size * count * sum(node.size for node in ascent.graph.nodes) > _LARGEST:
+        if ascent.schedule.worth or size * count * sum(node.size for node in ascent.graph.nodes) > _LARGEST:
             return None
         key = (ascent.graph, ascent.schedule, _shapes(ascent, batch, size))
         self._seen[key] += 1
