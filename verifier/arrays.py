@@ -1,7 +1,7 @@
 """Array namespace, dtype and device as one explicit value, and the few primitives in which numpy and torch differ.
 
-The rest of the package is written against the namespace of the arrays that it is given. torch is imported here, by
-`torch_arrays`, and nowhere else.
+The rest of the package is written against the namespace of the arrays that it is given. torch is imported where there are tensors
+alone: here, by `torch_arrays` first, and by what records their operations on a device (bounds/recorded.py).
 """
 
 from __future__ import annotations
