@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes
 import math
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -190,16 +189,12 @@ def convolve(
     Products of matrices, on every backend: a plain sum of products, as the rounding bound needs (no Winograd or FFT transform), and
     faster than the direct float32 and float64 convolutions of torch on a CPU for few channels.
     """
-    numbers = math.prod(x.shape[1:]) * w.shape[2] * w.shape[3]
-    return _in_parts(lambda part: _convolved(part, w, stride, padding, dilation, groups), x, numbers)
-
-
-def _convolved(
-    x: Array, w: Array, stride: tuple[int, int], padding: tuple[int, int, int, int], dilation: tuple[int, int], groups: int
-) -> Array:
     xp = namespace(x)
     n = x.shape[0]
     outputs, per_group, kh, kw = w.shape
+    few = _few(x, math.prod(x.shape[1:]) * kh * kw)
+    if few < n:
+        return np.concatenate([convolve(x[i : i + few], w, stride, padding, dilation, groups) for i in range(0, n, few)])
     padded = _pad(x, padding)
     oh, ow = convolved_size((x.shape[2], x.shape[3]), (kh, kw), stride, padding, dilation)
     windows = _windows((kh, kw), (oh, ow), stride, dilation)
@@ -230,23 +225,13 @@ def convolve_adjoint(
     groups: int,
 ) -> Array:
     """Adjoint of `convolve` in x: y (N, O, oh, ow) -> (N, C, *size)."""
-    numbers = math.prod(y.shape[1:]) + groups * w.shape[1] * math.prod(size)
-    return _in_parts(lambda part: _spread_out(part, w, size, stride, padding, dilation, groups), y, numbers)
-
-
-def _spread_out(
-    y: Array,
-    w: Array,
-    size: tuple[int, int],
-    stride: tuple[int, int],
-    padding: tuple[int, int, int, int],
-    dilation: tuple[int, int],
-    groups: int,
-) -> Array:
     top, left, bottom, right = padding
     n, outputs, oh, ow = y.shape
     _, per_group, kh, kw = w.shape
     xp, channels = namespace(y), groups * per_group
+    few = _few(y, math.prod(y.shape[1:]) + channels * math.prod(size))
+    if few < n:
+        return np.concatenate([convolve_adjoint(y[i : i + few], w, size, stride, padding, dilation, groups) for i in range(0, n, few)])
     out = xp.zeros((n, channels, size[0] + top + bottom, size[1] + left + right), dtype=y.dtype, **_on(y))
     flat = xp.reshape(y, (n, groups, outputs // groups, oh * ow))
     if _tiles((kh, kw), stride, dilation):
@@ -260,12 +245,10 @@ def _spread_out(
     return out[:, :, top : top + size[0], left : left + size[1]]
 
 
-def _in_parts(function: Callable[[Array], Array], x: Array, numbers: int) -> Array:
-    """function(x) of images (N, ...), of few at a time in numpy: what is used again and again stays in the cache. numbers: of an image."""
-    most = max(1, _CACHED // numbers)
-    if is_torch(x) or len(x) <= most:
-        return function(x)
-    return np.concatenate([function(x[first : first + most]) for first in range(0, len(x), most)])
+def _few(x: Array, numbers: int) -> int:
+    """How many of the images x (N, ...) to work on at a time: in numpy so few that what is used again and again stays in the cache.
+    numbers: of an image."""
+    return len(x) if is_torch(x) else max(1, _CACHED // numbers)
 
 
 def _elements(w: Array, groups: int) -> Array:

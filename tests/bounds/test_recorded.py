@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from verifier.bounds.ascent import Ascent, Schedule, initial_parameters
 from verifier.bounds.dual import Interval
 from verifier.bounds.recorded import Recorder
 from verifier.graph.ir import Graph
+from verifier.operators.ball import Norm, NormBall
 
 SEEDS = range(12)
 
@@ -95,8 +97,18 @@ def test_no_recorder_without_a_device_that_needs_one() -> None:
     assert (Recorder.on(graphs.torch64("cuda")) is not None) if cuda_devices() else True
 
 
-@pytest.mark.parametrize("seed", range(24))
-def test_an_ascent_waits_for_nothing(seed: int) -> None:
+def of_every_function(ball: NormBall | None) -> list[tuple[Graph, Any]]:
+    """A layer of each function between two others, and its enclosures over [-1, 1]^3."""
+    found, rng = [], np.random.default_rng(0)
+    for operator in (*graphs.PIECEWISE, *graphs.SMOOTH, *graphs.CURVED, *graphs.STEPS):
+        b = graphs.Builder(3)
+        b.linear(b.relu(b.apply_within(operator, b.linear(0, rng.normal(size=(3, 4))))), rng.normal(size=(4, 2)))
+        graph = b.graph().within(ball)
+        found.append((graph, graphs.root(graph, graphs.EXACT, -np.ones(3), np.ones(3)).preactivations))
+    return found
+
+
+def test_an_ascent_waits_for_nothing() -> None:
     """No number is made from Python's, none is read, and nothing is chosen by a mask: each would wait for a device, and cannot be
     recorded. What is moved once, at first, is not meant."""
     import torch
@@ -111,10 +123,13 @@ def test_an_ascent_waits_for_nothing(seed: int) -> None:
                 seen["mask"] += any(i is not None and i.dtype == torch.bool for i in args[1])
             return function(*args, **(kwargs or {}))
 
-    graph, root = case(seed)
-    given = ascent(graph, graphs.torch64(), 3, seed, root, iterations=2)
-    never(given)
-    with Watch():
+    norms: tuple[Norm, ...] = "l1", "l2"
+    balls = (NormBall.of(norm, [Fraction(0)] * 3, [Fraction(1)] * 3, Fraction(3, 2)) for norm in norms)
+    every = [c for ball in (None, *balls) for c in of_every_function(ball)]
+    for seed, (graph, root) in enumerate([*map(case, range(12)), *every]):
+        given = ascent(graph, graphs.torch64(), 3, seed, root, iterations=2)
         never(given)
+        with Watch():
+            never(given)
     waits = {"aten::_local_scalar_dense", "aten::nonzero", "aten::lift_fresh", "aten::_to_copy", "mask"}
     assert seen["aten::add"] and not waits & set(+seen), waits & set(+seen)

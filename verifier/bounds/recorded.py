@@ -63,7 +63,7 @@ class Recorder:
             given = _mapped(lambda a: _filled(a, batch, size), ascent)
             self._kept[key] = _Recording(given, *self._record(lambda: given.run(None, lambda: False)))
         recording = self._kept[key]
-        for fixed, new in zip(_leaves(recording.given), _leaves(ascent)):
+        for fixed, new in zip(_leaves(recording.given), _leaves(ascent), strict=True):
             fixed[: len(new)] = new  # what lies behind is of batches before, and of no account
         recording.replay()
         return _mapped(lambda a: a[:batch] + 0.0 if a.shape[0] == size else a + 0.0, recording.found)

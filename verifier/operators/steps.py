@@ -108,7 +108,7 @@ class Sign(JumpAtZero):
     left = -1.0
 
     def function(self, p: Array) -> Array:
-        return namespace(p).sign(p)
+        return sign(p)
 
 
 @dataclass(frozen=True, eq=False)

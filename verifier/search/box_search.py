@@ -86,7 +86,8 @@ class Search:
         context, group = self.context, self.group
         limit = self._part(_ROWS)
         root = known or self._bounds(Schedule(0), context.out_of_time)
-        for schedule, last in ((Schedule(0), False), (self._rows, False), (self._optimised, True)):
+        few = [(self._rows, False)] if known is None and self._rows.iterations else []
+        for schedule, last in ((Schedule(0), False), *few, (self._optimised, True)):
             if last and known is None:
                 late = lambda: context.out_of_time() or context.clock() > limit  # noqa: E731
                 root = self._bounds(self._rows, late, root)
