@@ -151,7 +151,7 @@ class Search:
     def _narrowed(self, search: neuron_split.Search, tree: Tree, start: Splits) -> Outcome:
         """The disjuncts `start` of `search`, not split, within enclosures that are refined, and narrowed by what a counterexample would
         have to satisfy; each on its own where its enclosures can be refined in turn."""
-        size, limit, seconds = _FIRST, self._part(_REFINING), search.seconds
+        size, limit, seconds = _FIRST, self._part(_ALONE if len(start) == 1 else _REFINING), search.seconds
         while (sweep := self._swept(tree, tree.root, start.disjunct, size, seconds, limit)) is not None:
             tree, step, seconds = sweep
             outcome = self._decided(tree, step, search.progress)
@@ -163,7 +163,7 @@ class Search:
             if start.bound.min() < (1.0 - _PAYS) * before:
                 break
         step = search.tightening.root(start, self._part(_TIGHTENING))
-        if len(step.open) and seconds * _FIRST * sum(_work(tree).values()) * len(step.open) < self._part(_ALONE) - self.context.clock():
+        if len(step.open) > 1 and seconds * _FIRST * sum(_work(tree).values()) * len(step.open) < self._part(_ALONE) - self.context.clock():
             return self._one_by_one(tree, step.open, seconds, search.progress)
         outcome = search.resumed(step.open)
         if outcome is None:
