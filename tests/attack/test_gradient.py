@@ -6,6 +6,7 @@ import pytest
 from tests import graphs
 from tests.search import milp
 from verifier.attack.gradient import descend, starting_points
+from verifier.operators.steps import Sign
 
 
 def test_starting_points_are_near_the_box() -> None:
@@ -73,3 +74,19 @@ def test_a_deadline_ends_it_at_once() -> None:
         lambda: True,
     )
     assert len(found.x) == 3
+
+
+def test_the_size_of_what_jumps_does_not_matter() -> None:
+    """Binarised layers whose weights differ by a factor of 1,024, exactly: the same descents to a bit."""
+    found = []
+    for scale in (1.0, 1024.0):
+        rng = np.random.default_rng(5)
+        weights = [rng.normal(size=size) for size in ((6, 12), (12, 8), (8, 1))]
+        biases = [rng.normal(size=size) for size in (12, 8, 1)]
+        graph = graphs.dense([scale * w for w in weights[:2]] + weights[2:], [scale * b for b in biases[:2]] + biases[2:], Sign())
+        lower, upper = -np.ones(6), np.ones(6)
+        x = starting_points(lower, upper, 16, np.random.default_rng(1))
+        row = graphs.targets_of(np.ones((1, 1)), 100.0)
+        found.append(descend(graph, graphs.EXACT, row, x, np.zeros(16, np.int64), lower, upper, 30, lambda: False))
+    np.testing.assert_array_equal(found[0].x, found[1].x)
+    np.testing.assert_array_equal(found[0].margin, found[1].margin)

@@ -18,6 +18,9 @@ from verifier.operators.base import Elementwise, Side, improves
 
 _STEEPEST = 64.0
 """Of lines over steps of height 1: steeper ones would help only near a jump, and make rounding grow."""
+_NEAR = 0.1
+"""Distance from a jump, in mean distances, that counts as near in an attack. On traffic_signs 48_7377 the least of 8 margins after 60 steps
+is -4 with 0.1 and 0.2, 12 with 0.03, and 50 with a distance of 1 for all layers."""
 
 
 class Steps(Elementwise, abstract=True):
@@ -92,8 +95,10 @@ class JumpAtZero(Steps, abstract=True):
         return np.full(lower.shape, 4.0)
 
     def ramp(self, p: Array) -> Array:
+        """The neurons nearest to their jump count: how near that is depends on the size of the others of the same point."""
         xp = namespace(p)
-        return 1.0 / (1.0 + xp.abs(p)) ** 2
+        size = xp.mean(xp.abs(p), axis=tuple(range(1, p.ndim)), keepdims=True)
+        return 1.0 / (1.0 + xp.abs(p) / (_NEAR * size + 1e-30)) ** 2
 
     @property
     def function_ulps(self) -> int:
