@@ -33,7 +33,7 @@ from verifier.operators.product import Product
 from verifier.operators.sparse import Sparse
 from verifier.operators.square import Square
 from verifier.parallel import Workers
-from verifier.search import solve
+from verifier.search import box_search, solve
 from verifier.search.outcome import Context, Outcome
 from verifier.search.plan import Plan
 from verifier.search.query import Query
@@ -698,7 +698,8 @@ def search(
     ctx: Context | None = None,
     device: Literal["cpu", "cuda"] = "cpu",
 ) -> Outcome:
-    """`solve` with the plan forced, without the first attack and with plain bounds at the root, so that the search has work.
+    """`solve` with the plan forced, without the first attack, with plain bounds at the root and none of its halves, so that the search has
+    work.
 
     lower, upper: one box for all disjuncts (n,), or one each (K, n).
     """
@@ -706,7 +707,7 @@ def search(
     query = Query(graph, targets, *(np.broadcast_to(b, (count, graph.input_size)).copy() for b in (lower, upper)))
     settings = Settings().with_options({"attack.restarts": 0, "bounds.iterations": iterations, "bounds.root_iterations": 0})
     plan = Plan(method, backend, batch, "forced", device)
-    with Workers(threads) as workers, patch.object(solve, "make_plan", lambda *args: plan):
+    with Workers(threads) as workers, patch.object(solve, "make_plan", lambda *args: plan), patch.object(box_search, "INPUTS", 0):
         return solve.solve(query, settings, ctx or context(seconds, gate, workers)).outcome
 
 

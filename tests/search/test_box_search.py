@@ -52,7 +52,7 @@ def test_disjuncts_one_by_one(seed: int, monkeypatch: pytest.MonkeyPatch) -> Non
     with graphs.narrowing(True):
         search = box_search.Search(query, graphs.EXACT, graphs.EXACT, settings, context, 32, attack, np.arange(4))
         root = graphs.root(graph, graphs.EXACT, lower, upper)
-        tree, step = search._rooted(root, np.arange(4), search._rows, reduced=False, last=True)
+        tree, step = search._rooted(root, np.arange(4), search._rows, last=True)
         assert len(step.open) >= 2
         outcome = search._one_by_one(tree, step.open, 1e-3, box_search.Progress(context, 1.0))
     assert outcome.proved is not violated and not outcome.exhausted
@@ -89,6 +89,7 @@ def test_few_rows_before_many(seed: int, monkeypatch: pytest.MonkeyPatch) -> Non
         return original(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(box_search, "root_bounds", counted)
+    monkeypatch.setattr(box_search, "INPUTS", 0)
     for margin, optimised in ((plain[0] + 0.9 * (best[0] - plain[0]), False), (best[0] + 0.1 * abs(best[0]), True)):
         asked.clear()
         query, context = Query(graph, graphs.targets_of(row, -margin), lower[None], upper[None]), graphs.context(5.0)

@@ -1,4 +1,5 @@
-"""Neuron splits over one box: bounds of the root, better ones as long as a search without them would take longer, the search."""
+"""Neuron splits over one box: bounds of the root and of few halves, better ones as long as a search without them would take longer,
+the search."""
 
 from __future__ import annotations
 
@@ -19,13 +20,14 @@ from verifier.errors import InternalError
 from verifier.parallel import Late
 from verifier.search import neuron_split
 from verifier.search.attack_rounds import AttackRounds
+from verifier.search.box_halves import INPUTS, Halves, Part, by_halves
 from verifier.search.events import Event
 from verifier.search.exploration import candidates
 from verifier.search.outcome import Context, Outcome, Progress, joined
 from verifier.search.query import Query
 from verifier.search.refinement import Refinement
 from verifier.search.splits import Splits
-from verifier.search.subproblems import Step, advance
+from verifier.search.subproblems import Step, advance, planes
 from verifier.search.tightening import Tightening
 from verifier.search.tree import Tree
 
@@ -79,28 +81,53 @@ class Search:
     def run(self, known: RootBounds | None) -> tuple[Outcome, tuple[int, ...]]:
         """(outcome, unstable neurons of every pre-activation at the root).
 
-        Cheap bounds first: most queries that hold at the root hold by plain CROWN. Then optimised slopes, of the query's few rows
-        before those of thousands of neurons, then the search.
+        Cheap bounds first: most queries that hold at the root hold by plain CROWN. Then halves of a box with few inputs, if few of them
+        seem to be needed; then optimised slopes of neurons, of which there are thousands, and the search.
         known: optimised bounds over a box that contains this one, used in place of bounds of its own.
         """
-        context, group = self.context, self.group
-        limit = self._part(_ROWS)
-        root = known or self._bounds(Schedule(0), context.out_of_time)
-        few = [(self._rows, False)] if known is None and self._rows.iterations else []
-        for schedule, last in ((Schedule(0), False), *few, (self._optimised, True)):
-            if last and known is None:
-                late = lambda: context.out_of_time() or context.clock() > limit  # noqa: E731
-                root = self._bounds(self._rows, late, root)
-            loose = self._loose(root)
-            if context.out_of_time():
-                return Outcome.late(), loose
-            # A few passes at the root would not pay for a reduction.
-            tree, step = self._rooted(root, group, schedule, reduced=last, last=last)
-            outcome = self._decided(tree, step, Progress(context, 1.0))
+        whole = self._bounded(known)
+        loose = self._loose(whole.root)
+        if whole.outcome is not None:
+            return whole.outcome, loose
+        outcome, group = by_halves(whole, self._half, self.context) if known is None and self._narrow else Halves(None, whole.open)
+        if outcome is not None:
+            return outcome, loose
+        limit, root = self._part(_ROWS), whole.root
+        if known is None:
+            root = self._bounds(self._rows, lambda: self.context.out_of_time() or self.context.clock() > limit, root)
+        loose = self._loose(root)
+        if self.context.out_of_time():
+            return Outcome.late(), loose
+        tree, step = self._rooted(root, group, self._optimised, last=True)
+        outcome = self._decided(tree, step, Progress(self.context, 1.0))
+        return outcome or self._search(tree, step.open), loose
+
+    @property
+    def _narrow(self) -> bool:
+        """Few inputs vary."""
+        return int(np.sum(self._box[1] > self._box[0])) <= INPUTS
+
+    def _half(self, lower: np.ndarray, upper: np.ndarray, around: RootBounds, group: np.ndarray) -> Part:
+        """Disjuncts `group` in a part of the box. around: enclosures of a box that contains it."""
+        shape = self.query.lower.shape
+        query = replace(self.query, lower=np.broadcast_to(lower, shape), upper=np.broadcast_to(upper, shape))
+        return replace(self, query=query, group=group)._bounded(None, around)
+
+    def _bounded(self, known: RootBounds | None, around: RootBounds | None = None) -> Part:
+        """By enclosures that are `known`, or else plain ones within those `around`, and then with better slopes of the query's few rows,
+        before any of neurons."""
+        begin, group = self.context.clock(), self.group
+        root = known or self._bounds(Schedule(0), self.context.out_of_time, around)
+        for schedule in (Schedule(0), self._rows) if known is None and self._rows.iterations else (Schedule(0),):
+            if self.context.out_of_time():
+                raise Late
+            tree, step = self._rooted(root, group, schedule, last=False)
+            outcome, group = self._decided(tree, step, Progress(self.context, 1.0)), step.open.disjunct
             if outcome is not None:
-                return outcome, loose
-            group = step.open.disjunct
-        return self._search(tree, step.open), loose
+                break
+        nothing = np.zeros((0, self.query.graph.input_size))
+        below = planes(tree, step.open) if outcome is None and self._narrow else nothing
+        return Part(*self._box, root, group, step.open.bound, below, self.context.clock() - begin, outcome)
 
     def _part(self, share: float) -> float:
         """The moment when this part of the time left is over."""
@@ -116,11 +143,12 @@ class Search:
     def _loose(self, root: RootBounds) -> tuple[int, ...]:
         return tuple(int(to_numpy(unstable(self.query.graph, p, b)).sum()) for p, b in sorted(root.preactivations.items()))
 
-    def _rooted(self, root: RootBounds, group: np.ndarray, schedule: Schedule, reduced: bool, last: bool) -> tuple[Tree, Step]:
-        """The tree over `root`, and bounds of disjuncts `group` in it. last: their next splits are chosen with care."""
+    def _rooted(self, root: RootBounds, group: np.ndarray, schedule: Schedule, last: bool) -> tuple[Tree, Step]:
+        """The tree over `root`, and bounds of disjuncts `group` in it. last: their next splits are chosen with care, and the
+        network is reduced first, for which a few passes would not pay."""
         query, context = self.query, self.context
         reduction = Reduction.none(query.graph)
-        if reduced:
+        if last:
             reduction = reduce_graph(query.graph, root.preactivations, *self._box, self.fast, context.workers, context.out_of_time)
         tree = Tree.of(query.graph, reduction, self.exact, self.fast, root, query.targets, *self._box)
         splits = tree.start(group, np.full(len(group), -np.inf), tree.initial())
@@ -228,7 +256,7 @@ class Search:
         refinement = Refinement(self.query.graph, self.exact, self.fast, *self._box, context, size, frozenset(layers), root.constrained)
         root = self._bounds(self._rows, context.out_of_time, root, refinement)
         seconds *= (context.clock() - begin) / sum(expected[p] for p in layers)
-        better, step = self._rooted(root, group, self._optimised, reduced=True, last=True)
+        better, step = self._rooted(root, group, self._optimised, last=True)
         return better, step, seconds
 
     def _by_splits(self, tree: Tree, start: Splits) -> neuron_split.Search:

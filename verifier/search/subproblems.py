@@ -210,16 +210,27 @@ def _quick_bounds(tree: Tree, found: Bounded, parent: np.ndarray, neuron: np.nda
 
 def sensitivities(tree: Tree, splits: Splits) -> np.ndarray:
     """(B, T'): scores of all neurons for the best row of each subproblem, with the dual variables that it holds."""
-    fast, total = tree.proposals, tree.neurons.total
     low, high = tree.enclosures(splits)
     high = tree.exact.xp.maximum(low, high)
-    near, far = fast.asarray(low), fast.asarray(high)
-    graph, known = tree.graph.to(fast), tree.neurons.split(near[:, :total], far[:, :total])
-    problem = problem_of(graph, near[:, total:], far[:, total:], known, tree.parameters(splits, fast))
-    dual = evaluate(graph, tree.targets.rows(tree.graph, fast, splits.disjunct), problem, None, keep=True)
-    best = fast.indices((to_numpy(dual.lower) + tree.targets.constant[splits.disjunct]).argmax(axis=1))
-    at = fast.indices(np.arange(len(splits)))
+    dual, best = _best_rows(tree, splits, low, high, keep=True)
+    at = tree.proposals.indices(np.arange(len(splits)))
     return to_numpy(neuron_scores(Neurons(tree.graph.to(tree.exact)), {n: q[at, best] for n, q in dual.q.items()}, low, high))
+
+
+def planes(tree: Tree, splits: Splits) -> np.ndarray:
+    """(B, n): coefficients of the plane below the best row of each subproblem, with the dual variables that it holds."""
+    dual, best = _best_rows(tree, splits, *tree.enclosures(splits), keep=False)
+    return to_numpy(dual.coefficients[tree.proposals.indices(np.arange(len(splits))), best]).astype(np.float64)
+
+
+def _best_rows(tree: Tree, splits: Splits, low: Array, high: Array, keep: bool) -> tuple[Dual, Array]:
+    """(rows within enclosures low, high (B, T' + n), which (B,) of each subproblem is the best): proposals."""
+    fast, total = tree.proposals, tree.neurons.total
+    near, far, graph = fast.asarray(low), fast.asarray(high), tree.graph.to(fast)
+    known = tree.neurons.split(near[:, :total], far[:, :total])
+    problem = problem_of(graph, near[:, total:], far[:, total:], known, tree.parameters(splits, fast))
+    dual = evaluate(graph, tree.targets.rows(tree.graph, fast, splits.disjunct), problem, None, keep=keep)
+    return dual, fast.indices((to_numpy(dual.lower) + tree.targets.constant[splits.disjunct]).argmax(axis=1))
 
 
 def _corners(tree: Tree, found: Bounded) -> np.ndarray:
