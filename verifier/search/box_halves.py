@@ -20,7 +20,7 @@ from verifier.search.outcome import Context, Outcome
 
 INPUTS = 64
 """Inputs of a box up to which halves are tried: one of thousands gains next to nothing."""
-_SHARE, _TIMES, _LESS = 0.4, 4.0, 0.5
+_SHARE, _TIMES, _LESS = 0.4, 6.0, 0.5
 """Part of the time left, and times as much time as the whole box took, that halves may take; time of a half against that of the whole
 box, before any is known: neurons that are stable already need no rows."""
 
