@@ -51,9 +51,10 @@ def assert_describes(forms: list[Form], graph: Graph, lower: np.ndarray, upper: 
         bounds = form.within(EVERYWHERE)
         v = value.reshape(-1)
         assert exact.at_most(bounds.lower[0], v).all() and exact.at_most(-bounds.upper[0], -v).all(), f"{what}: node {n} is not enclosed"
-        usable = np.isfinite(form.points[0]).all(axis=0) & np.isfinite(form.remainder[0])
+        points = form.last(len(eps) + 1)[0]
+        usable = np.isfinite(points).all(axis=0) & np.isfinite(form.remainder[0])
         finite += int(usable.sum())
-        columns, remainder = exact.fractions(form.points[0][:, usable]), exact.fractions(form.remainder[0][usable])
+        columns, remainder = exact.fractions(points[:, usable]), exact.fractions(form.remainder[0][usable])
         off = abs(v[usable] - (columns[:-1].T.dot(eps) + columns[-1] if len(eps) else columns[-1]))
         assert (off <= remainder).all(), f"{what}: node {n} ({graph.nodes[n].operator}) is off by {[float(o) for o in off - remainder]}"
     return finite
@@ -170,29 +171,47 @@ def test_columns_alone() -> None:
 
 @pytest.mark.parametrize("seed", range(120))
 def test_random_graphs_in_batches(seed: int) -> None:
-    """All operators, several boxes at a time, numpy and torch: both describe the points of every box."""
+    """All operators, several boxes at a time, numpy and torch: both describe the points of every box. Inputs that vary in some boxes only,
+    or in none."""
     rng = np.random.default_rng(seed)
     graph = graphs.random_graph(rng, int(rng.integers(3, 13)))
     boxes = [graphs.random_box(rng, graph.input_size) for _ in range(3)]
     lower, upper = (np.stack(side) for side in zip(*boxes))
+    fixed = rng.random((3 if seed % 4 == 0 else 1, graph.input_size)) < 0.4 * (seed % 2 == 0)
+    upper = np.where(fixed, lower, upper)
+    boxes = list(zip(lower, upper))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         found = forms_of(graph, graphs.torch64_in_turn(seed // 3) if seed % 3 == 0 else graphs.EXACT, lower, upper)
-    varying, said = (upper > lower).any(axis=0), 0
+    said = 0
     for box, (low, high) in enumerate(boxes):
         x = graphs.box_points(rng, low, high, 30)
         values = graphs.flat_values(graph, x)
         tolerance = 1e-10 * graphs.magnitude(values)
         centre, radius = found[0].points[box, -1], found[0].points[box, :-1].sum(axis=0)
-        eps = ((x - centre) / np.where(radius > 0, radius, 1.0))[:, varying]
+        eps = ((x - centre) / np.where(radius > 0, radius, 1.0))[:, found[0].points[box, :-1].argmax(axis=1)]
         for n, value in enumerate(values):
             form = found[n]
             with np.errstate(all="ignore"):
-                off = np.abs(value - eps @ form.points[box, :-1] - form.points[box, -1])
+                points = form.last(eps.shape[1] + 1)[box]
+                off = np.abs(value - eps @ points[:-1] - points[-1])
             # No number where the intervals are none, over boxes on which some function overflows.
             assert not (off > form.remainder[box] + tolerance).any(), f"seed {seed}: node {n} ({graph.nodes[n].operator})"
             said += int(np.isfinite(off).sum())
     assert said > 0
+
+
+def test_columns_are_those_of_the_box() -> None:
+    """Boxes of many inputs that vary in one each have one column, and what depends on no input that varies has none."""
+    rng = np.random.default_rng(6)
+    b = graphs.Builder(6)
+    left, right = (b.add(affine.Take(0, np.arange(i, i + 3), (3,)), (0,), (3,)) for i in (0, 3))
+    moving, still = (b.apply(piecewise_linear.Relu(), b.linear(n, rng.normal(size=(3, 4)))) for n in (left, right))
+    both = b.add(affine.Add((1, -1)), (moving, still), (4,))
+    lower, upper = np.zeros((3, 6)), np.eye(3, 6)
+    forms = forms_of(b.graph(), graphs.EXACT, lower, upper)
+    assert [forms[n].points.shape[1] for n in (0, moving, still, both)] == [2, 2, 1, 2]
+    assert (forms[still].remainder < 1e-290).all()
 
 
 def test_a_network_without_functions_has_no_remainder() -> None:

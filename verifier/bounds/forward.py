@@ -39,8 +39,8 @@ from verifier.operators.base import Affine, Input, Nonlinear
 
 _FLOOR = 1e-300
 _FAR_LESS = 8
-_ROWS = 0.5
-"""Time of the rows of one pre-activation against that of all forms. Halving boxes costs forms only, but rows close larger boxes."""
+_ROWS = 1.0
+"""Time of rows against that of forms. Halving boxes costs forms only, but rows close larger boxes."""
 _COPIES = 16
 """Points of the largest node that are alive at a time: one a tap of a kernel of 3 x 3, parents, results."""
 _ALIVE, _MEMORY, _BLOCK = 4, 3 << 30, 1 << 30
@@ -65,13 +65,14 @@ def forms_memory(graph: Graph, varying: int) -> int:
 
 
 def rows_beside_forms(graph: Graph, varying: int) -> dict[int, int]:
-    """Neurons of every pre-activation whose two rows take about as long as the forms of the whole graph."""
-    cost = forms_cost(graph, varying)
-    return {p: int(_ROWS * cost / (2 * row_cost(graph, p) + 1)) for p in graph.preactivations}
+    """Neurons of every pre-activation that get two rows each, which together take about as long as the forms of the whole graph."""
+    share = _ROWS * forms_cost(graph, varying) / max(1, len(graph.deep))
+    return {p: int(share / (2 * row_cost(graph, p) + 1)) for p in graph.preactivations}
 
 
 class Form(NamedTuple):
-    """points (B, d + 1, size): the columns, then the centre; remainder (B, size)."""
+    """points (B, d + 1, size): the columns, then the centre, or (B, 1, size) where nothing depends on an input that varies: all columns
+    are zero; remainder (B, size)."""
 
     points: Array
     remainder: Array
@@ -80,6 +81,15 @@ class Form(NamedTuple):
         """The sum of |columns| (B, size)."""
         xp = namespace(self.points)
         return xp.sum(xp.abs(self.points[:, :-1]), axis=1)
+
+    def last(self, count: int) -> Array:
+        """The last `count` of the points; columns that are not there are zero."""
+        missing = count - self.points.shape[1]
+        if missing <= 0:
+            return self.points[:, -count:]
+        xp = namespace(self.points)
+        shape = self.points.shape[0], missing, self.points.shape[2]
+        return xp.concat([xp.zeros(shape, dtype=self.points.dtype, device=self.points.device), self.points], axis=1)
 
     def slack(self, g: float) -> Array:
         """The remainder with what rounding of relative size g takes from columns and centre, (B, 1, size)."""
@@ -104,7 +114,12 @@ class Forms:
     def __init__(self, graph: Graph, lower: Array, upper: Array):
         xp = namespace(lower)
         self._graph, self._lower, self._upper = graph, lower, upper
-        self._varying = xp.nonzero(xp.any(upper > lower, axis=0))[0]
+        vary = upper > lower
+        most = int(xp.max(xp.sum(xp.astype(vary, xp.int64), axis=1)))
+        self._varying = xp.argsort(xp.where(vary, 0, 1), axis=1, stable=True)[:, :most]
+        """(B, d): the inputs that vary in each box, and others, whose columns are zero, in those where fewer do."""
+        self._moving: dict[int, Array] = {0: xp.astype(xp.any(vary, axis=0)[None], lower.dtype)}
+        """(1, size) of every node: 0 for the elements that depend on no input that varies in some box."""
         self._forms: dict[int, Form] = {}
         self._done: set[int] = set()
 
@@ -114,6 +129,8 @@ class Forms:
         for n in graph.ancestors(node):
             if n in self._done:
                 continue
+            if n not in self._moving:
+                self._moving[n] = self._movement(n)
             self._forms[n] = self._form(n, enclosures, weights)
             self._done.add(n)
             for p in graph.nodes[n].inputs:
@@ -132,21 +149,32 @@ class Forms:
             return _or_interval(form, enclosures[n])
         raise TypeError(f"operator {node.operator!r} has no affine form")
 
+    def _movement(self, n: int) -> Array:
+        """Of node n, all of it where a function is concerned."""
+        node, xp = self._graph.nodes[n], namespace(self._lower)
+        parents = [self._moving[p] for p in node.inputs]
+        if isinstance(node.operator, Affine):
+            shapes = (self._graph.nodes[p].shape for p in node.inputs)
+            reached = node.operator.absolute(1, *(xp.reshape(moving, (1, *shape)) for moving, shape in zip(parents, shapes)))
+            return xp.astype(xp.reshape(reached, (1, -1)) > 0, self._lower.dtype)
+        return xp.broadcast_to(xp.max(parents[0], axis=1, keepdims=True), (1, node.size))
+
     def _input(self) -> Form:
         """Exact: the radius is rounded upward, so eps stays within its bounds."""
         xp, size = namespace(self._lower), self._lower.shape[1]
         centre = 0.5 * self._lower + 0.5 * self._upper
         radius = xp.maximum(self._upper - centre, centre - self._lower)
         radius = xp.where(radius > 0, radius * (1.0 + 2.0**-50) + _FLOOR, radius)
-        unit = xp.astype(self._varying[:, None] == xp.arange(size, device=centre.device), centre.dtype)
+        unit = xp.astype(self._varying[:, :, None] == xp.arange(size, device=centre.device), centre.dtype)
         return Form(xp.concat([unit * radius[:, None], centre[:, None]], axis=1), 0.0 * radius + _FLOOR)
 
     def _affine(self, n: int, operator: Affine) -> Form:
         graph, xp = self._graph, namespace(self._lower)
         parents, shapes = [self._forms[p] for p in graph.nodes[n].inputs], [graph.nodes[p].shape for p in graph.nodes[n].inputs]
-        shape, (count, points) = graph.nodes[n].shape, (self._lower.shape[0], self._varying.shape[0] + 1)
-        g = gamma(operator.terms + points + 7)
-        flat = [xp.reshape(form.points, (count * points, *s)) for form, s in zip(parents, shapes)]
+        shape, count = graph.nodes[n].shape, self._lower.shape[0]
+        points = self._varying.shape[1] + 1 if bool(xp.any(self._moving[n] > 0)) else 1
+        g = gamma(operator.terms + self._varying.shape[1] + 8)
+        flat = [xp.reshape(form.last(points), (count * points, *s)) for form, s in zip(parents, shapes)]
         most = max(1, _BLOCK // (8 * _COPIES * max([graph.nodes[n].size, *(form.remainder.shape[1] for form in parents)])))
         blocks = [slice(i, min(i + most, count * points)) for i in range(0, count * points, most)]
         moved = [operator.homogeneous.forward(b.stop - b.start, *(x[b] for x in flat)) for b in blocks]
@@ -160,7 +188,7 @@ class Forms:
             )
             moved = xp.concat([moved[:, :-1], moved[:, -1:] + offset], axis=1)
             remainder = remainder + g * magnitude
-        return Form(moved, _upward(remainder, operator.terms + points))
+        return Form(moved, _upward(remainder, operator.terms + self._varying.shape[1] + 1))
 
     def _nonlinear(self, operator: Nonlinear, form: Form, enclosure: Interval, error: Array) -> Form:
         xp, points = namespace(self._lower), form.points.shape[1]

@@ -33,7 +33,7 @@ from verifier.search.outcome import Context
 from verifier.search.points import Points
 from verifier.search.query import Query
 
-_CHUNK = 128
+_CHUNK = 64
 """Boxes bounded together, on one core. Fewer are a third slower, as every operation is small then; more are padded to longer rows."""
 _RANKING = 16
 """Rows of a pre-activation by which candidates are compared. On ACAS Xu 1_1 prop_6: as many boxes as with all rows, in 80 % of the time;
@@ -110,7 +110,7 @@ class Halving:
         graph, neurons, moved = query.graph, Neurons(query.graph), weights.to(arrays)
         heads, most, chunk = make_heads(neurons, arrays, moved), None, _CHUNK * arrays.width
         if forms:
-            varying = int((query.upper > query.lower).any(axis=0).sum())
+            varying = int((query.upper > query.lower).sum(axis=1).max())
             most, fits = rows_beside_forms(graph, varying), max(1, arrays.budget // forms_memory(graph, varying))
             chunk = min(_CHUNK * arrays.width, fits)
         return Halving(graph, neurons, heads, arrays, fast, moved, query.targets, context, look_ahead, most, chunk)
@@ -177,11 +177,14 @@ class Halving:
 
     def bound(self, boxes: Boxes, widest: int | None = None) -> Batch:
         """Bounds of boxes, in chunks on all cores; widest: as of `bound_boxes`."""
-        # Where a box is dear enough for forms, no core should wait for another.
-        chunk = self.chunk if self.most is None else min(self.chunk, -(-len(boxes) // self.context.workers.cores))
-        parts = [boxes.select(slice(i, i + chunk)) for i in range(0, len(boxes), chunk)]
+        order, chunk = np.arange(len(boxes)), self.chunk
+        if self.dear:
+            # No core should wait for another, and forms have as many columns as the most inputs that vary in a box of the chunk.
+            chunk = min(chunk, -(-len(boxes) // self.context.workers.cores))
+            order = np.argsort((boxes.upper > boxes.lower).sum(axis=1), kind="stable")
+        parts = [boxes.select(order[i : i + chunk]) for i in range(0, len(boxes), chunk)]
         batches = [b for part in self.context.workers.map(partial(within_memory, partial(self._bound_chunk, widest)), parts) for b in part]
-        return Batch.concatenate(batches)
+        return Batch.concatenate(batches).select(np.argsort(order))
 
     def _bound_chunk(self, widest: int | None, boxes: Boxes) -> Batch:
         if self.context.out_of_time():

@@ -24,8 +24,9 @@ _FORM_BATCH = 2e10
 """Time of the forms of one batch, with which rows go that take a few times as long: about as long as the clock may wait."""
 _SPEED = 1e11
 """Rows at the root, as `row_cost`, that a core does in a second."""
-_ROWS = 0.6
-"""Part of the time left that these may take."""
+_ROWS, _EACH = 0.6, 5.0
+"""Part of the time left that these may take; seconds that have to be left for each further box, as each has a root and a tree of its
+own. On nn4sys cardinality_1_240_128_dual, with 240 boxes, boxes with forms take 9 s, and trees get nowhere in 20 s."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def with_rows(plan: Plan, graph: Graph, loose: Mapping[int, int], boxes: int, se
     On cgan imgSz32_nCh_1 prop_3 the root has the bound -0.007 by rows; 600 boxes have -0.7 by forms, in three times the time.
     """
     needed = boxes * sum(2 * count * row_cost(graph, p) for p, count in loose.items()) / (_SPEED * cores)
-    if needed > _ROWS * seconds:
+    if needed > _ROWS * seconds or seconds < _EACH * (boxes - 1):
         return plan
     reason = f"neuron split in {plan.backend} on the {plan.device}: {sum(loose.values())} rows at the root take about {needed:.0f} s"
     return Plan("neuron split", plan.backend, batch or _neuron_batch(graph, plan.backend == "torch"), reason, plan.device)
@@ -89,8 +90,8 @@ def make_plan(
         count = batch or int(np.clip(8_000_000 // max(1, neurons * max(1, neurons // 8)), 16, 1024))
         return Plan("input split", backend, count, f"input split in {backend} on the {where} ({size})", where)
     of_a_box = int((upper > lower).sum(axis=1).max())
-    if of_a_box <= _FORM_INPUTS and forms_cost(graph, varying) <= _INPUT_SPLIT_WORK:
+    if of_a_box <= _FORM_INPUTS and forms_cost(graph, of_a_box) <= _INPUT_SPLIT_WORK:
         reason = f"input split with forward affine forms in {backend} on the {where} ({size})"
-        count = batch or int(np.clip(_FORM_BATCH / forms_cost(graph, varying), 4, 256)) * (8 if found else 1)
+        count = batch or int(np.clip(_FORM_BATCH / forms_cost(graph, of_a_box), 4, 256)) * (8 if found else 1)
         return Plan("input split", backend, count, reason, where, forms=True)
     return Plan("neuron split", backend, batch or _neuron_batch(graph, found), f"neuron split in {backend} on the {where} ({size})", where)
