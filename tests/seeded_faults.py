@@ -69,6 +69,7 @@ BASE, PRODUCT, SQUARE, CURVED, PERIODIC, STEPS, POWER, EXPONENTIAL = (
     f"verifier/operators/{n}.py" for n in ("base", "product", "square", "curved", "periodic", "steps", "power", "exponential")
 )
 FORWARD = "verifier/bounds/forward.py"
+HALVES, HALVED = "verifier/search/box_halves.py", ("tests/search/test_box_halves.py",)
 NEURONS, INPUTS, HALVING, SPLITS, CLIP = (
     f"verifier/search/{n}.py" for n in ("neuron_split", "input_split", "halving", "splits", "clipping")
 )
@@ -640,6 +641,15 @@ FAULTS = (
     Fault("enclosure without the remainder", FORWARD, "self.spread() + self.remainder\n", "self.spread() + 0.9 * self.remainder\n"),
     Fault("enclosure as it is computed", FORWARD, "radius = radius + g * (radius + xp.abs(centre))", "pass", loose=True),
     Fault("centre kept beside the interval", FORWARD, "xp.where(narrower, centre, points[:, -1])", "points[:, -1]"),
+    Fault("columns of all but one input", FORWARD, "stable=True)[:, :most]", "stable=True)[:, : max(most - 1, 0)]"),
+    Fault("still where not all moves", FORWARD, "bool(xp.any(self._moving[n] > 0))", "bool(xp.all(self._moving[n] > 0))"),
+    Fault("still where a part of the argument is", FORWARD, "xp.max(parents[0], axis=1", "xp.min(parents[0], axis=1"),
+    # halves of dear boxes
+    Fault("only one half of a half", HALVES, "left += _halved(part, half.depth)", "left += _halved(part, half.depth)[:1]", tests=HALVED),
+    Fault("a gap between halves", HALVES, "below[place] = above", "below[place], above[place] = lower[place], middle[place]  #", tests=HALVED),
+    Fault("open only where it was last", HALVES, "for half in left])))", "for half in left[-1:]])))", tests=HALVED),
+    Fault("open as in the whole", HALVES, "half.parent.root, half.parent.open)", "half.parent.root, whole.open)", loose=True, tests=HALVED),
+    Fault("open in no half", HALVES, "if len(part.open):", "if len(part.open) > 1:", tests=HALVED),
     Fault("a band without its slack", CURVED, "return slope, low - below, high + above", "return slope, low, high"),
     Fault("a band of one plane", PRODUCT, "return slopes, low, high", "return slopes, low, low"),
     Fault("clip without rounding", CLIP, "offset = c - gamma(n + 8) * 4 * (sizes[:, :, 0] + np.abs(c))", "offset = c"),
