@@ -646,7 +646,7 @@ FAULTS = (
     Fault("still where a part of the argument is", FORWARD, "xp.max(parents[0], axis=1", "xp.min(parents[0], axis=1"),
     # halves of dear boxes
     Fault("only one half of a half", HALVES, "left += _halved(part, half.depth)", "left += _halved(part, half.depth)[:1]", tests=HALVED),
-    Fault("a gap between halves", HALVES, "below[place] = above", "below[place], above[place] = lower[place], middle[place]  #", tests=HALVED),
+    Fault("a gap between halves", HALVES, "below[place] = above", "above[place] = middle[place]; below[place] = lower", tests=HALVED),
     Fault("open only where it was last", HALVES, "for half in left])))", "for half in left[-1:]])))", tests=HALVED),
     Fault("open as in the whole", HALVES, "half.parent.root, half.parent.open)", "half.parent.root, whole.open)", loose=True, tests=HALVED),
     Fault("open in no half", HALVES, "if len(part.open):", "if len(part.open) > 1:", tests=HALVED),

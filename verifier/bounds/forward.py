@@ -116,10 +116,10 @@ class Forms:
         self._graph, self._lower, self._upper = graph, lower, upper
         vary = upper > lower
         most = int(xp.max(xp.sum(xp.astype(vary, xp.int64), axis=1)))
+        # (B, d): the inputs that vary in each box, and others, whose columns are zero, in those where fewer do.
         self._varying = xp.argsort(xp.where(vary, 0, 1), axis=1, stable=True)[:, :most]
-        """(B, d): the inputs that vary in each box, and others, whose columns are zero, in those where fewer do."""
+        # (1, size) of every node: 0 for the elements that depend on no input that varies in some box.
         self._moving: dict[int, Array] = {0: xp.astype(xp.any(vary, axis=0)[None], lower.dtype)}
-        """(1, size) of every node: 0 for the elements that depend on no input that varies in some box."""
         self._forms: dict[int, Form] = {}
         self._done: set[int] = set()
 
@@ -156,7 +156,7 @@ class Forms:
         if isinstance(node.operator, Affine):
             shapes = (self._graph.nodes[p].shape for p in node.inputs)
             reached = node.operator.absolute(1, *(xp.reshape(moving, (1, *shape)) for moving, shape in zip(parents, shapes)))
-            return xp.astype(xp.reshape(reached, (1, -1)) > 0, self._lower.dtype)
+            return xp.astype(xp.reshape(reached, (1, -1)) != 0, self._lower.dtype)
         return xp.broadcast_to(xp.max(parents[0], axis=1, keepdims=True), (1, node.size))
 
     def _input(self) -> Form:
