@@ -178,14 +178,17 @@ class Halving:
 
     def bound(self, boxes: Boxes, widest: int | None = None) -> Batch:
         """Bounds of boxes, in chunks on all cores; widest: as of `bound_boxes`."""
-        order, chunk = np.arange(len(boxes)), self.chunk
-        if self.dear:
-            # No core should wait for another, and forms have as many columns as the most inputs that vary in a box of the chunk.
-            chunk = min(chunk, -(-len(boxes) // self.context.workers.cores))
-            order = np.argsort((boxes.upper > boxes.lower).sum(axis=1), kind="stable")
-        parts = [boxes.select(order[i : i + chunk]) for i in range(0, len(boxes), chunk)]
+        if not self.dear:
+            return self._in_chunks(boxes, self.chunk, widest)
+        # No core should wait for another, and forms have as many columns as the most inputs that vary in a box of the chunk.
+        order = np.argsort((boxes.upper > boxes.lower).sum(axis=1), kind="stable")
+        found = self._in_chunks(boxes.select(order), min(self.chunk, -(-len(boxes) // self.context.workers.cores)), widest)
+        return found.select(np.argsort(order))
+
+    def _in_chunks(self, boxes: Boxes, chunk: int, widest: int | None) -> Batch:
+        parts = [boxes.select(slice(i, i + chunk)) for i in range(0, len(boxes), chunk)]
         batches = [b for part in self.context.workers.map(partial(within_memory, partial(self._bound_chunk, widest)), parts) for b in part]
-        return Batch.concatenate(batches).select(np.argsort(order))
+        return Batch.concatenate(batches)
 
     def _bound_chunk(self, widest: int | None, boxes: Boxes) -> Batch:
         if self.context.out_of_time():
