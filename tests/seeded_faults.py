@@ -644,6 +644,13 @@ FAULTS = (
     Fault("columns of all but one input", FORWARD, "stable=True)[:, :most]", "stable=True)[:, : max(most - 1, 0)]"),
     Fault("still where not all moves", FORWARD, "bool(xp.any(self._moving[n] > 0))", "bool(xp.all(self._moving[n] > 0))"),
     Fault("still where a part of the argument is", FORWARD, "xp.max(parents[0], axis=1", "xp.min(parents[0], axis=1"),
+    Fault(
+        "boxes in the order of their columns",
+        HALVING,
+        "return found.select(np.argsort(order))",
+        "return found",
+        tests=("tests/search/test_halving.py",),
+    ),
     # halves of dear boxes
     Fault("only one half of a half", HALVES, "left += _halved(part, half.depth)", "left += _halved(part, half.depth)[:1]", tests=HALVED),
     Fault("a gap between halves", HALVES, "below[place] = above", "above[place] = middle[place]; below[place] = lower", tests=HALVED),

@@ -10,11 +10,12 @@ import pytest
 
 from tests import graphs
 from tests.search import milp
+from verifier.attack.witness import Witness
 from verifier.bounds.intermediate import RootBounds
 from verifier.config import Settings
 from verifier.search import box_search
 from verifier.search.attack_rounds import AttackRounds
-from verifier.search.box_halves import Part, by_halves
+from verifier.search.box_halves import Halves, Part, by_halves
 from verifier.search.outcome import Outcome
 from verifier.search.query import Query
 
@@ -85,6 +86,37 @@ def test_a_box_that_cannot_be_halved_is_given_up() -> None:
     point = bounds(np.ones(2), np.full(2, np.nextafter(1.0, 2.0)), RootBounds({}, None), np.arange(1))  # type: ignore[arg-type]
     found = by_halves(point, bounds, replace(graphs.context(30.0), clock=lambda: 0.0))
     assert found.outcome is None and list(found.open) == [0]
+
+
+def test_a_counterexample_ends_it() -> None:
+    bounds = Bounds(np.array([[0.1, 0.2]]), np.array([0.5]), 0.5)
+    part, witness = whole(bounds), Outcome(False, Witness(np.zeros(2), np.zeros(1), 0, 0.0), 1, -1.0, 0.0)
+    found = by_halves(part, lambda *given: bounds(*given)._replace(outcome=witness), graphs.context(100.0))
+    assert found.outcome is not None and found.outcome.witness is witness.witness and not found.outcome.proved
+
+
+@pytest.mark.parametrize("violated", [False, True])
+def test_what_halves_leave_open_goes_on(violated: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Halves refute some of the disjuncts everywhere and are given up; the search over neurons decides the others."""
+    graph = graphs.random_dense(np.random.default_rng(1), [3, 8, 8, 3])
+    lower, upper, rows = -np.ones(3), np.ones(3), np.random.default_rng(2).normal(size=(4, 3))
+    constant = 0.1 - np.array([milp.least(graph, lower, upper, row[None], np.zeros(1))[0] for row in rows])
+    constant[2] -= 0.15 * violated
+    targets = replace(graphs.targets_of(rows[:1]), outputs=rows[:, None], constant=constant[:, None], strict=np.zeros((4, 1), bool))
+    original, given_up = box_search.by_halves, list[np.ndarray]()
+
+    def some(part: Part, *rest: object) -> Halves:
+        found = original(part, *rest)  # type: ignore[arg-type]
+        given_up.append(found.open)
+        return found
+
+    monkeypatch.setattr(box_search, "by_halves", some)
+    query, context = Query(graph, targets, np.tile(lower, (4, 1)), np.tile(upper, (4, 1))), graphs.context(4.0 if violated else 30.0)
+    settings = Settings().with_options({"attack.restarts": 0})
+    attack = AttackRounds(query, graphs.EXACT, settings, context)
+    outcome, _ = box_search.Search(query, graphs.EXACT, graphs.EXACT, settings, context, 32, attack, np.arange(4)).run(None)
+    assert outcome.proved is not violated and len(given_up) == 1
+    assert not violated or 2 in given_up[0]
 
 
 @pytest.mark.parametrize("seed", range(8))

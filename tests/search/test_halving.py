@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -36,3 +38,24 @@ def test_sharpened_planes_lie_below_the_rows(seed: int) -> None:
         tolerance = 1e-10 * (1e3 + np.abs(values).max())
         assert (found.bounds[b] <= values + tolerance).all()
         assert (x @ found.planes[b].T + found.offsets[b] <= values + tolerance).all()
+
+
+def test_boxes_with_forms_keep_their_order() -> None:
+    """Chunks are of boxes in which about as many inputs vary; halves are told apart by their places, so what comes back is in order."""
+    rng = np.random.default_rng(3)
+    graph, count = graphs.random_dense(rng, [3, 8, 8, 2]), 40
+    low = rng.uniform(-1.0, 0.5, (count, 3))
+    high = np.where(rng.random((count, 3)) < 0.5, low, low + 0.5)
+    root = graphs.root(graph, graphs.EXACT, -np.ones(3), np.ones(3))
+    below, above = (np.repeat(side[None], count, axis=0) for side in graphs.flat_enclosures(graph, root))
+    zero, ctx = np.zeros(count, np.int64), graphs.context(10.0)
+    boxes = Boxes(low, high, below, above, zero, np.full(count, -np.inf), zero, np.zeros((count, 0), np.int64), np.zeros((count, 0, 4)))
+    query = Query(graph, graphs.targets_of(rng.normal(size=(1, 2)), 1.0), -np.ones((1, 3)), np.ones((1, 3)))
+    halving = Halving.of(query, graphs.EXACT, graphs.SINGLE, root.weights, ctx, 1, True)
+    found = replace(halving, chunk=7).bound(boxes)
+    np.testing.assert_array_equal(found.boxes.lower, low)
+    np.testing.assert_array_equal(found.boxes.upper, high)
+    for i in range(count):
+        x = graphs.box_points(rng, low[i], high[i], 20)
+        values = graph.evaluate(x) @ query.targets.outputs[0].T + query.targets.constant[0]
+        assert (found.bounds[i] <= values + 1e-9).all() and found.bounds[i] > values.min() - 2.0

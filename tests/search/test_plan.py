@@ -37,6 +37,8 @@ def test_forms_give_way_to_rows_that_there_is_time_for() -> None:
     assert with_rows(plan, graph, loose, 1, 1.7 * needed, 2, 7).batch == 7
     assert with_rows(plan, graph, loose, 1, 1.7 * needed, 1, None) is plan
     assert with_rows(plan, graph, loose, 2, 1.7 * needed, 2, None) is plan
+    assert with_rows(plan, graph, {}, 60, 300.0, 2, None).method == "neuron split"
+    assert with_rows(plan, graph, {}, 100, 300.0, 2, None) is plan  # no time for a tree each
 
 
 def test_inputs_that_vary_are_counted_in_one_box() -> None:

@@ -62,9 +62,10 @@ def root_bounds(
 ) -> RootBounds:
     """Bounds over the box lower, upper (n,). `arrays` is float64 (bounds are accepted there); `proposals` may be float32.
 
-    start: bounds over the same box, to be improved; then plain CROWN rows are not asked for again. refine: has a say after the rows of
-    every pre-activation. most: what the plain rows of one pre-activation may cost at most (`row_cost`); where they would cost more
-    there are none. Past the deadline what was found by then is returned with the rest of `start`; raises Late where there is none.
+    start: bounds over the same box, or one around it, to be improved; then `schedule` alone is run, without plain CROWN rows before.
+    refine: has a say after the rows of every pre-activation. most: what the plain rows of one pre-activation may cost at most
+    (`row_cost`); where they would cost more there are none. Past the deadline what was found by then is returned with the rest of
+    `start`; raises Late where there is none.
     Raises Undefined where no enclosure is found on which a function has finite values, and Empty where a constrained `start` leaves
     no point.
     """

@@ -12,6 +12,7 @@ from verifier.bounds.cost import row_cost
 from verifier.bounds.forward import forms_cost
 from verifier.errors import ConfigurationError
 from verifier.graph.ir import Graph
+from verifier.search.box_halves import INPUTS
 
 _GPU_WORK = 3e9
 """Multiplications of one pass with a row a neuron from which on a GPU is worth the import of torch."""
@@ -27,6 +28,7 @@ _SPEED = 1e11
 _ROWS, _EACH = 0.6, 5.0
 """Part of the time left that these may take; seconds that have to be left for each further box, as each has a root and a tree of its
 own. On nn4sys cardinality_1_240_128_dual, with 240 boxes, boxes with forms take 9 s, and trees get nowhere in 20 s."""
+_FIRST = "; halves of the box first, if few promise a proof"
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,8 @@ def with_rows(plan: Plan, graph: Graph, loose: Mapping[int, int], boxes: int, se
     needed = boxes * sum(2 * count * row_cost(graph, p) for p, count in loose.items()) / (_SPEED * cores)
     if needed > _ROWS * seconds or seconds < _EACH * (boxes - 1):
         return plan
-    reason = f"neuron split in {plan.backend} on the {plan.device}: {sum(loose.values())} rows at the root take about {needed:.0f} s"
+    rows = f"{sum(loose.values())} rows at the root take about {needed:.0f} s"
+    reason = f"neuron split in {plan.backend} on the {plan.device}: {rows}{_FIRST}"
     return Plan("neuron split", plan.backend, batch or _neuron_batch(graph, plan.backend == "torch"), reason, plan.device)
 
 
@@ -94,4 +97,5 @@ def make_plan(
         reason = f"input split with forward affine forms in {backend} on the {where} ({size})"
         count = batch or int(np.clip(_FORM_BATCH / forms_cost(graph, of_a_box), 4, 256)) * (8 if found else 1)
         return Plan("input split", backend, count, reason, where, forms=True)
-    return Plan("neuron split", backend, batch or _neuron_batch(graph, found), f"neuron split in {backend} on the {where} ({size})", where)
+    reason = f"neuron split in {backend} on the {where} ({size}){_FIRST if of_a_box <= INPUTS else ''}"
+    return Plan("neuron split", backend, batch or _neuron_batch(graph, found), reason, where)
