@@ -24,18 +24,20 @@ from verifier.bounds.targets import Targets
 from verifier.graph.ir import Graph
 from verifier.parallel import Late, within_memory
 from verifier.search.boxes import Boxes
+from verifier.search.branching.inputs import input_scores, smooth
 from verifier.search.branching.lookahead import best_split
 from verifier.search.branching.pseudo_costs import gain
 from verifier.search.branching.scores import neuron_scores, split_points
 from verifier.search.clipping import clip
 from verifier.search.conjunction import refuted_together
 from verifier.search.outcome import Context
+from verifier.search.plan import row_work
 from verifier.search.points import Points
 from verifier.search.query import Query
 
-_CHUNK, _FORM_CHUNK = 128, 64
-"""Boxes bounded together, on one core. Fewer are a third slower, as every operation is small then; more are padded to longer rows. With
-forms, as many as these have fewer columns each: nn4sys cardinality_1_720_128_dual takes 46 s with 64, 54 s with 128, 49 s with 32."""
+_CHUNK, _CHUNK_WORK, _FORM_CHUNK = 128, 400_000, 64
+"""Boxes bounded together, on one core. Fewer are a third slower, as every operation is small then; more are padded to longer rows. In
+a network of a few hundred multiplications even four times as many are small: as many as do such work in a row. With forms, as many as these have fewer columns each: nn4sys cardinality_1_720_128_dual takes 46 s with 64, 54 s with 128, 49 s with 32."""
 _RANKING = 16
 """Rows of a pre-activation by which candidates are compared. On ACAS Xu 1_1 prop_6: as many boxes as with all rows, in 80 % of the time;
 8 rows cost 15 % more boxes, and 24 save none."""
@@ -45,13 +47,19 @@ _MOST_CUTS = 8
 """Planes of split neurons that a box keeps; forgetting one is sound."""
 _SHARPENING = Schedule(2, slope_step=0.4)
 """Of the rows of open boxes. On ACAS Xu 3_3 prop_9: 4,700 boxes instead of 10,800, in two thirds of the time; 4 steps save few more."""
+_TOUCHING = Schedule(6, slope_step=0.2, decay=0.9)
+"""The same where planes touch smooth functions, whose points of contact are worth more steps: on lsnc quadrotor2d_state_17, 22,000
+boxes; 12 steps leave 18,000, in the same time."""
+_TRIED = 10
+"""Depth from which on only the first inputs by either score are tried."""
 _POINTS = 8
 """Most promising points of a step that are kept."""
 
 
 class Batch(NamedTuple):
     """Bounded boxes: row bounds with constants (B, R), planes a (B, R, n), c (B, R); refuted (B,); neuron (B,): the one to
-    split, -1 where inputs are; spared (B,): they would be better with more rows."""
+    split, -1 where inputs are; scores (B, 2, n) of inputs, by what relaxations lose and by the planes' coefficients; spared (B,):
+    they would be better with more rows."""
 
     boxes: Boxes
     bounds: np.ndarray
@@ -59,6 +67,7 @@ class Batch(NamedTuple):
     offsets: np.ndarray
     refuted: np.ndarray
     neuron: np.ndarray
+    scores: np.ndarray
     spared: np.ndarray
 
     @staticmethod
@@ -109,12 +118,18 @@ class Halving:
     def of(query: Query, arrays: Arrays, fast: Arrays, weights: ErrorWeights, context: Context, look_ahead: int, forms: bool) -> Halving:
         """forms: the neurons of a box are bounded by forward affine forms, and by rows of their own as far as those are cheap."""
         graph, neurons, moved = query.graph, Neurons(query.graph), weights.to(arrays)
-        heads, most, chunk = make_heads(neurons, arrays, moved), None, _CHUNK * arrays.width
+        heads, most = make_heads(neurons, arrays, moved), None
+        chunk = int(np.clip(_CHUNK_WORK / max(1, row_work(graph)), _CHUNK, 4 * _CHUNK)) * arrays.width
         if forms:
             varying = int((query.upper > query.lower).sum(axis=1).max())
             most, fits = rows_beside_forms(graph, varying), max(1, arrays.budget // forms_memory(graph, varying))
             chunk = min(_FORM_CHUNK * arrays.width, fits)
         return Halving(graph, neurons, heads, arrays, fast, moved, query.targets, context, look_ahead, most, chunk)
+
+    @property
+    def smooth(self) -> bool:
+        """Some planes touch smooth functions: bounds before they touch where it matters do not tell which half is better."""
+        return any(smooth(operator) for operator, _ in self.neurons.functions)
 
     @property
     def dear(self) -> bool:
@@ -149,14 +164,20 @@ class Halving:
             return batch
         rows = self.targets.rows(self.graph, self.arrays, boxes.disjunct)
         box = boxes.lower, boxes.upper, boxes.below, boxes.above
-        dual = optimised_rows(self.neurons, self.arrays, self.fast, self.weights, rows, *box, _SHARPENING)
+        schedule = _TOUCHING if self.smooth else _SHARPENING
+        dual = optimised_rows(self.neurons, self.arrays, self.fast, self.weights, rows, *box, schedule)
         bounds, offsets = (self.targets.add_constant(to_numpy(a), boxes.disjunct) for a in (dual.lower, dual.offset))
-        better = bounds > batch.bounds
-        planes = np.where(better[:, :, None], to_numpy(dual.coefficients), batch.planes)
-        bounds, offsets = np.where(better, bounds, batch.bounds), np.where(better, offsets, batch.offsets)
+        higher = bounds > batch.bounds
+        planes = np.where(higher[:, :, None], to_numpy(dual.coefficients), batch.planes)
+        bounds, offsets = np.where(higher, bounds, batch.bounds), np.where(higher, offsets, batch.offsets)
         known = replace(boxes, bound=np.maximum(boxes.bound, bounds.max(axis=1)))
         refuted = self.targets.refuted(bounds, boxes.disjunct)
-        return self._together(batch._replace(boxes=known, bounds=bounds, planes=planes, offsets=offsets, refuted=refuted))
+        better = self._together(batch._replace(boxes=known, bounds=bounds, planes=planes, offsets=offsets, refuted=refuted))
+        left = np.flatnonzero(~better.refuted)
+        if len(left):
+            q = {n: to_numpy(values)[left] for n, values in dual.q.items()}
+            better.scores[left, 0] = input_scores(self.neurons, q, bounds[left], *(ends[left] for ends in box))
+        return better
 
     def _together(self, batch: Batch) -> Batch:
         """Refuted as well where planes together exclude a counterexample."""
@@ -206,6 +227,7 @@ class Halving:
             offsets,
             found.infeasible | self.targets.refuted(bounds, boxes.disjunct),
             np.full(len(boxes), -1),
+            _scores(found.coefficients, boxes),
             np.full(len(boxes), found.spared),
         )
         batch = self._together(batch)
@@ -284,23 +306,38 @@ class Halving:
         return batch._replace(boxes=replace(batch.boxes, lower=lower, upper=upper))
 
     def _candidates(self, batch: Batch) -> Boxes:
-        """The boxes with the inputs worth halving: largest plane coefficient times width first; none where float64 cannot halve."""
+        """The boxes with the inputs worth halving, best first; none where float64 cannot halve.
+
+        By what relaxations lose, but the first by coefficients comes second. Near the root, where a wrong choice costs most, more are
+        tried. On ACAS Xu 3_3 prop_1 the first alone never ends, and the first of both take 117 boxes.
+        """
         boxes = batch.boxes
         width = boxes.upper - boxes.lower
         middle = 0.5 * boxes.lower + 0.5 * boxes.upper
         wide = (middle > boxes.lower) & (middle < boxes.upper)
         # Inputs that no plane depends on come last, the widest first.
-        score = np.where(wide, (np.abs(batch.planes) * width[:, None]).max(axis=1, initial=0.0), -1.0)
-        score = score + np.where(wide, 1e-9 * width * (1e-300 + score.max(axis=1, keepdims=True, initial=0.0)), 0.0)
-        order = np.argsort(-score, axis=1, kind="stable")[:, : self.look_ahead]
-        best = np.take_along_axis(score, order, axis=1)
-        # Near the root a wrong choice costs most: there, every input is tried. Fewer, sooner (depth // 2) are a third faster on most of
-        # ACAS Xu, but one wrong choice made 227 boxes of avoidance_monotone into more than 100,000.
-        tried = np.maximum(2, self.look_ahead - boxes.depth // 5)
-        worth = (best >= 0) & (np.arange(order.shape[1]) < tried[:, None])
+        lost, sloped = np.moveaxis(batch.scores, 1, 0)
+        sloped = sloped + 1e-9 * width * (1e-300 + sloped.max(axis=1, keepdims=True, initial=0.0))
+        lost, sloped = (np.where(wide, score, -1.0) for score in (lost, sloped))
+        lost = np.where(lost.max(axis=1, keepdims=True, initial=0.0) > 0, lost, sloped)
+        at, first, second = np.arange(len(boxes)), lost.argmax(axis=1), sloped.argmax(axis=1)
+        key = lost / (1.0 + lost.max(axis=1, keepdims=True, initial=0.0))
+        key[at, second] += 1.0
+        key[at, first] += 2.0
+        order = np.argsort(-key, axis=1, kind="stable")[:, : self.look_ahead]
+        tried = np.where(boxes.depth < _TRIED, np.maximum(2, self.look_ahead - boxes.depth // 5), np.where(first == second, 1, 2))
+        tried = np.ones_like(tried) if self.smooth else tried
+        worth = np.take_along_axis(wide, order, axis=1) & (np.arange(order.shape[1]) < tried[:, None])
         chosen = np.where(worth, order, -1)
         by_neuron = batch.neuron >= 0
         chosen[by_neuron] = -1
         chosen[by_neuron, 0] = boxes.lower.shape[1] + batch.neuron[by_neuron]
         return replace(boxes, candidates=chosen)
 
+
+def _scores(planes: np.ndarray, boxes: Boxes) -> np.ndarray:
+    """(B, 2, n): nothing yet, and by coefficients of planes (B, R, n) before any improvement: improved ones depend on all inputs alike (on
+    ACAS Xu 1_1 prop_3 they take twice as many boxes)."""
+    scores = np.zeros((len(boxes), 2, boxes.lower.shape[1]))
+    scores[:, 1] = (np.abs(planes) * (boxes.upper - boxes.lower)[:, None]).max(axis=1, initial=0.0)
+    return scores

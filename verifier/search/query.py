@@ -12,6 +12,7 @@ from verifier.bounds.targets import Targets
 from verifier.graph.agreement import points, same_signs
 from verifier.graph.ir import Graph
 from verifier.graph.order import without_ordered_end
+from verifier.graph.squares import with_squares
 from verifier.graph.window import with_outputs
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class Query:
         smaller = with_outputs(query.graph, used) if len(used) else query.graph
         if smaller is not query.graph:
             query = replace(query, graph=smaller, targets=replace(query.targets, outputs=query.targets.outputs[:, :, used]))
+        query = replace(query, graph=with_squares(query.graph, query.lower.min(axis=0), query.upper.max(axis=0)))
         if query.graph is not graph:
             x = points(query.lower[0], query.upper[0])
             same_signs(asked._rows(x), query._rows(x))

@@ -1,0 +1,54 @@
+"""Which input to halve: the one that most of what relaxations lose in a box comes from.
+
+A bound is off by the gaps of the planes of its row's nonlinear nodes, and the gap of one grows with the width of what it reads. How
+much of that width an input makes is seen from the centres of two opposite faces of the box: the smear rule of interval branch and
+bound (Kearfott & Novoa 1990, INTBIS), with gaps in place of derivatives. What a row's plane depends on linearly is exact however
+wide the box is, so that coefficients alone may name inputs that are not worth halving.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from verifier.bounds.batch import Neurons
+from verifier.operators.base import Nonlinear
+
+
+def smooth(operator: Nonlinear) -> bool:
+    """The lower plane touches the function anywhere, with no gap there: once it touches at the right place, nothing is lost below."""
+    return operator.convex and not operator.kinks
+
+
+def input_scores(
+    neurons: Neurons, q: Mapping[int, np.ndarray], bounds: np.ndarray, lower: np.ndarray, upper: np.ndarray, below: np.ndarray, above: np.ndarray
+) -> np.ndarray:
+    """(B, n) >= 0: part of what its rows need that each input is the reason for; of several rows, the sum.
+
+    q: nonlinear node -> (B, R, size), see Dual; bounds (B, R) of rows that are not proved; boxes lower, upper (B, n) with enclosures of
+    the pre-activations, flat (B, total).
+    """
+    graph, (count, n) = neurons.graph, lower.shape
+    varying = np.flatnonzero((upper > lower).any(axis=0))
+    middle, half = 0.5 * lower + 0.5 * upper, 0.5 * upper - 0.5 * lower
+    faces = np.repeat(middle[:, None, None], 2, axis=1).repeat(len(varying), axis=2)
+    faces[:, 0, np.arange(len(varying)), varying] += half[:, varying]
+    faces[:, 1, np.arange(len(varying)), varying] -= half[:, varying]
+    with np.errstate(all="ignore"):
+        values = graph.values(faces.reshape(-1, n))
+        known = neurons.split(below, above)
+        lost = np.zeros((count, bounds.shape[1], len(varying)))
+        for node, of_rows in q.items():
+            operator, p = graph.nodes[node].operator, graph.nodes[node].inputs[0]
+            assert isinstance(operator, Nonlinear)
+            worth = operator.split_worth(of_rows, known[p].lower[:, None], known[p].upper[:, None])
+            worth = np.where(of_rows > 0, 0.0, worth) if smooth(operator) else worth
+            high, low = np.moveaxis(values[p].reshape(count, 2, len(varying), -1), 1, 0)
+            moved = np.abs(high - low)
+            total = moved.sum(axis=1, keepdims=True)
+            lost += worth @ np.where(total > 0, moved / np.where(total > 0, total, 1.0), 0.0).transpose(0, 2, 1)
+        found = np.sum(lost / np.maximum(-bounds, 1e-9)[:, :, None], axis=1)
+    scores = np.zeros(lower.shape)
+    scores[:, varying] = np.where(np.isfinite(found), found, 0.0)
+    return scores
