@@ -28,8 +28,10 @@ from verifier.operators.affine import Linear, ReduceSum, Reshape, Scale
 from verifier.operators.product import Product
 from verifier.operators.square import Square
 
-_POINTS, _NEAR = 256, 0.125
+_POINTS, _NEAR = 128, 0.125
 """Pairs of points between which values are compared, and how far apart they are at most, as a part of the box."""
+_SIZE, _WORK = 30_000, 3_000_000
+"""Values and multiplications of a network that is evaluated there: 60 MB, a tenth of a second."""
 _LEAST = 1e-3
 """What every value of p is taken to vary by itself, as a part of its variance: no basis is known for what does not vary."""
 _LARGEST, _MOST = 32, 512
@@ -52,36 +54,45 @@ class _Form(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class _Sums:
-    """The sums that end in node `end` of products in node `product`; group (size,): the sum that a product is part of."""
+    """The sums that end in node `end`, of products of values of node `factors`: of each (size,), the positions x and y of its factors and
+    the sum that it is part of."""
 
-    product: int
+    factors: int
     end: int
+    x: np.ndarray
+    y: np.ndarray
     group: np.ndarray
 
 
 def with_squares(graph: Graph, lower: np.ndarray, upper: np.ndarray, seed: int = 0) -> Graph:
     """`graph` with squares in place of the products for which they are nearer in the box lower, upper (n,); itself if there are none."""
-    sums = [_sums(graph, i) for i, node in enumerate(graph.nodes) if isinstance(node.operator, Product)]
-    sums = [s for s in sums if graph.nodes[graph.nodes[s.product].inputs[0]].size <= _MOST]
-    if not sums or not (np.isfinite(lower) & np.isfinite(upper)).all():
+    sums = [
+        _sums(graph, i, node.operator)
+        for i, node in enumerate(graph.nodes)
+        if isinstance(node.operator, Product) and graph.nodes[node.inputs[0]].size <= _MOST
+    ]
+    large = sum(node.size for node in graph.nodes) > _SIZE or sum(node.multiplications for node in graph.nodes) > _WORK
+    if not sums or large or not (np.isfinite(lower) & np.isfinite(upper)).all():
         return graph
-    moves = _moves(graph, [graph.nodes[s.product].inputs[0] for s in sums], lower, upper, seed)
-    found = {s.end: forms for s in sums if (forms := _forms(graph, s, moves[graph.nodes[s.product].inputs[0]])) is not None}
-    return _rebuilt(graph, {s.end: s for s in sums if s.end in found}, found)
+    moves = _moves(graph, [s.factors for s in sums], lower, upper, seed)
+    found = {s.end: forms for s in sums if (forms := _forms(s, moves[s.factors])) is not None}
+    return _rebuilt(graph, {s.end: s.factors for s in sums if s.end in found}, found)
 
 
-def _sums(graph: Graph, product: int) -> _Sums:
-    at, node = product, graph.nodes[product]
+def _sums(graph: Graph, product: int, operator: Product) -> _Sums:
+    (factors,) = graph.nodes[product].inputs
+    x, y = operator.factors(np.arange(graph.nodes[factors].size))
+    at = product
     while len(graph.consumers[at]) == 1:
-        following = graph.nodes[graph.consumers[at][0]].operator
+        (after,) = graph.consumers[at]
+        following = graph.nodes[after].operator
         if isinstance(following, ReduceSum) and following.divisor == 1:
-            (end,) = graph.consumers[at]
-            group = following.transpose(np.arange(graph.nodes[end].size).reshape(1, *graph.nodes[end].shape))[0]
-            return _Sums(product, end, group.reshape(-1))
+            (group,) = following.transpose(np.arange(graph.nodes[after].size).reshape(1, *graph.nodes[after].shape))
+            return _Sums(factors, after, x, y, group.reshape(-1))
         if not isinstance(following, Reshape):
             break
-        (at,) = graph.consumers[at]
-    return _Sums(product, product, np.arange(node.size))
+        at = after
+    return _Sums(factors, product, x, y, np.arange(len(x)))
 
 
 def _moves(graph: Graph, wanted: list[int], lower: np.ndarray, upper: np.ndarray, seed: int) -> dict[int, np.ndarray]:
@@ -95,12 +106,9 @@ def _moves(graph: Graph, wanted: list[int], lower: np.ndarray, upper: np.ndarray
     return {p: (v := values[p].reshape(2, _POINTS, -1))[1] - v[0] for p in wanted}
 
 
-def _forms(graph: Graph, sums: _Sums, moves: np.ndarray) -> list[_Form] | None:
+def _forms(sums: _Sums, moves: np.ndarray) -> list[_Form] | None:
     """Of every sum; None where products do as well, or squares are not known well enough."""
-    operator = graph.nodes[sums.product].operator
-    assert isinstance(operator, Product)
-    x, y = operator.factors(np.arange(moves.shape[1]))
-    deviation = np.sqrt(np.mean(moves * moves, axis=0))
+    x, y, deviation = sums.x, sums.y, np.sqrt(np.mean(moves * moves, axis=0))
     if not np.isfinite(deviation).all() or not (deviation[x] * deviation[y]).any():
         return None
     forms, gaps = [], np.zeros(3)
@@ -147,24 +155,26 @@ def _roundings(form: np.ndarray, basis: np.ndarray, scale: np.ndarray, inverse: 
     if not norm < 0.1:
         return None
     through = through + norm / (1 - norm) * through.max(axis=0)
-    difference = np.sum(through.T @ off @ through, axis=1)
+    difference = through.T @ off @ through
+    difference = 0.5 * (difference.sum(axis=0) + difference.sum(axis=1))  # |e_k e_l| <= (e_k^2 + e_l^2) / 2
     with np.errstate(all="ignore"):
         roundings = float(np.max(difference / np.abs(scale))) / _U * (1 + 1e-6)
     return math.ceil(roundings) + 1 if roundings < _ROUNDINGS else None
 
 
-def _rebuilt(graph: Graph, sums: Mapping[int, _Sums], forms: Mapping[int, list[_Form]]) -> Graph:
+def _rebuilt(graph: Graph, factors: Mapping[int, int], forms: Mapping[int, list[_Form]]) -> Graph:
+    """factors, forms: of the nodes in whose place the sums of squares come."""
     nodes: list[Node] = []
     position: dict[int, int] = {}
     for i, node in enumerate(graph.nodes):
-        node = replace(node, inputs=tuple(position[p] for p in node.inputs))
-        if i in sums:
-            product = graph.nodes[sums[i].product]
-            nodes += _squares(len(nodes), position[product.inputs[0]], graph.nodes[product.inputs[0]].size, forms[i], node.origin)
-            node = replace(node, operator=Reshape((len(forms[i]),), node.shape), inputs=(len(nodes) - 1,))
+        moved = replace(node, inputs=tuple(position[p] for p in node.inputs))
+        if i in forms:
+            read = factors[i]
+            nodes += _squares(len(nodes), position[read], graph.nodes[read].size, forms[i], node.origin)
+            moved = replace(moved, operator=Reshape((len(forms[i]),), node.shape), inputs=(len(nodes) - 1,))
         position[i] = len(nodes)
-        nodes.append(node)
-    return Graph(tuple(nodes)).alive()[0] if sums else graph
+        nodes.append(moved)
+    return Graph(tuple(nodes)).alive()[0] if forms else graph
 
 
 def _squares(first: int, factors: int, size: int, forms: list[_Form], origin: tuple[str, ...]) -> list[Node]:

@@ -37,7 +37,8 @@ from verifier.search.query import Query
 
 _CHUNK, _CHUNK_WORK, _FORM_CHUNK = 128, 400_000, 64
 """Boxes bounded together, on one core. Fewer are a third slower, as every operation is small then; more are padded to longer rows. In
-a network of a few hundred multiplications even four times as many are small: as many as do such work in a row. With forms, as many as these have fewer columns each: nn4sys cardinality_1_720_128_dual takes 46 s with 64, 54 s with 128, 49 s with 32."""
+a network of a few hundred multiplications even four times as many are small: as many as do such work in a row. With forms, as many as
+these have fewer columns each: nn4sys cardinality_1_720_128_dual takes 46 s with 64, 54 s with 128, 49 s with 32."""
 _RANKING = 16
 """Rows of a pre-activation by which candidates are compared. On ACAS Xu 1_1 prop_6: as many boxes as with all rows, in 80 % of the time;
 8 rows cost 15 % more boxes, and 24 save none."""

@@ -22,7 +22,13 @@ def smooth(operator: Nonlinear) -> bool:
 
 
 def input_scores(
-    neurons: Neurons, q: Mapping[int, np.ndarray], bounds: np.ndarray, lower: np.ndarray, upper: np.ndarray, below: np.ndarray, above: np.ndarray
+    neurons: Neurons,
+    q: Mapping[int, np.ndarray],
+    bounds: np.ndarray,
+    lower: np.ndarray,
+    upper: np.ndarray,
+    below: np.ndarray,
+    above: np.ndarray,
 ) -> np.ndarray:
     """(B, n) >= 0: part of what its rows need that each input is the reason for; of several rows, the sum.
 
@@ -39,11 +45,12 @@ def input_scores(
         values = graph.values(faces.reshape(-1, n))
         known = neurons.split(below, above)
         lost = np.zeros((count, bounds.shape[1], len(varying)))
-        for node, of_rows in q.items():
+        for node in graph.nonlinear:
             operator, p = graph.nodes[node].operator, graph.nodes[node].inputs[0]
-            assert isinstance(operator, Nonlinear)
-            worth = operator.split_worth(of_rows, known[p].lower[:, None], known[p].upper[:, None])
-            worth = np.where(of_rows > 0, 0.0, worth) if smooth(operator) else worth
+            if node not in q or not isinstance(operator, Nonlinear):
+                continue
+            worth = operator.split_worth(q[node], known[p].lower[:, None], known[p].upper[:, None])
+            worth = np.where(q[node] > 0, 0.0, worth) if smooth(operator) else worth
             high, low = np.moveaxis(values[p].reshape(count, 2, len(varying), -1), 1, 0)
             moved = np.abs(high - low)
             total = moved.sum(axis=1, keepdims=True)

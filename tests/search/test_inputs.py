@@ -1,0 +1,49 @@
+"""Which input to halve: what relaxations lose decides, not coefficients."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests import graphs
+from verifier.bounds.batch import Neurons
+from verifier.graph.ir import Graph
+from verifier.operators.square import Square
+from verifier.search.branching.inputs import input_scores, smooth
+
+
+def scores(graph: Graph, lower: np.ndarray, upper: np.ndarray, rows: np.ndarray, bounds: np.ndarray) -> np.ndarray:
+    """Of one box."""
+    root = graphs.root(graph, graphs.EXACT, lower, upper)
+    below, above = (side[None] for side in graphs.flat_enclosures(graph, root))
+    found = graphs.box_bounds(graph, graphs.EXACT, root, graphs.targets_of(rows, 0.0), lower[None], upper[None])
+    return input_scores(Neurons(graph), found.q, bounds[None], lower[None], upper[None], below, above)[0]
+
+
+def test_linear_inputs_are_worth_nothing() -> None:
+    """y = 100 x_0 + relu(x_1 + 0.1 x_2): the first is exact however wide it is, the last is a tenth of the second."""
+    b = graphs.Builder(3)
+    hidden = b.relu(b.linear(0, np.array([[1.0, -1.0, 0.0], [0.0, 0.0, 1.0], [0.0, 0.0, 0.1]])))
+    b.linear(hidden, np.array([[100.0], [-100.0], [1.0]]))
+    found = scores(b.graph(), -np.ones(3), np.ones(3), np.array([[-1.0]]), np.array([-1.0]))
+    assert found[1] > 0 and found[2] == pytest.approx(0.1 * found[1])
+
+
+def test_fixed_inputs_have_no_score_and_rows_are_weighed_by_what_they_need() -> None:
+    rng = np.random.default_rng(0)
+    graph = graphs.random_dense(rng, [3, 8, 2])
+    lower, upper = np.array([-1.0, 0.5, -1.0]), np.array([1.0, 0.5, 1.0])
+    rows = rng.normal(size=(2, 2))
+    found = scores(graph, lower, upper, rows, np.array([-1.0, -1e9]))
+    assert found[1] == 0 and (found >= 0).all() and found.max() > 0
+    alone = scores(graph, lower, upper, rows[:1], np.array([-1.0]))
+    np.testing.assert_allclose(found, alone, rtol=1e-6)
+    np.testing.assert_allclose(scores(graph, lower, upper, rows[:1], np.array([-2.0])), 0.5 * alone)
+
+
+def test_what_is_convex_in_a_smooth_way_is_left_to_tangents() -> None:
+    assert smooth(Square()) and not smooth(graphs.PIECEWISE[0])
+    b = graphs.Builder(2)
+    b.linear(b.apply(Square(), 0), np.array([[1.0], [-1.0]]))
+    found = scores(b.graph(), -np.ones(2), np.ones(2), np.array([[1.0]]), np.array([-1.0]))
+    assert found[0] == 0 and found[1] > 0
