@@ -55,6 +55,7 @@ FOLDED = ("tests/graph/test_mirrored.py", "tests/graph/test_exact.py")
 ROWS, WINDOW = "verifier/bounds/rows.py", "verifier/graph/window.py"
 WINDOWS = ("tests/graph/test_window.py", "tests/bounds/test_rows.py")
 ORDER = "verifier/graph/order.py"
+SQUARED, SQUARES = "verifier/graph/squares.py", ("tests/graph/test_squares.py",)
 ORDERED = ("tests/graph/test_order.py", "tests/property/test_disjuncts.py")
 MIRRORED = "verifier/graph/mirrored.py"
 DUAL, RIGOROUS, BATCH, INTERVAL = (f"verifier/bounds/{n}.py" for n in ("dual", "rigorous", "batch", "interval"))
@@ -623,7 +624,7 @@ FAULTS = (
     Fault(
         "offsets of other planes",
         HALVING,
-        "planes = np.where(better[:, :, None], to_numpy(dual.coefficients), batch.planes)",
+        "planes = np.where(higher[:, :, None], to_numpy(dual.coefficients), batch.planes)",
         "planes = batch.planes",
         tests=("tests/search/test_halving.py",),
     ),
@@ -673,6 +674,9 @@ FAULTS = (
     Fault("multiples in other places", MIRRORED, "(weight.indices[part].tobytes(), ", "(b'', ", tests=FOLDED),
     Fault("multiples that underflow", MIRRORED, "[rounded]] = False", "[rounded]] &= True", tests=FOLDED),
     Fault("a Relu that others read, too", MIRRORED, "graph.consumers[n] != (i,)", "False", tests=FOLDED),
+    Fault("squares taken for exact", SQUARED, "roundings=max(f.roundings for f in forms)", "roundings=0", tests=SQUARES),
+    Fault("less off than a form may be", SQUARED, "through.T @ off @ through", "0.0 * through", tests=SQUARES),
+    Fault("the mean of products as their sum", SQUARED, " and following.divisor == 1", "", tests=SQUARES),
     Fault("softmax of any sums", "verifier/graph/order.py", "np.array_equal(matrices.entries", "len(matrices.entries", tests=ORDERED),
     Fault("softmax along another axis", ORDER, "operator.axes == (len(shape) - 1,) and shape[-1] == n - 1", "True", tests=ORDERED),
     Fault("an end that falls", "verifier/graph/order.py", "operator.exponent == -1.0", "True", tests=ORDERED),
