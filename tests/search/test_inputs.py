@@ -39,6 +39,7 @@ def test_fixed_inputs_have_no_score_and_rows_are_weighed_by_what_they_need() -> 
     alone = scores(graph, lower, upper, rows[:1], np.array([-1.0]))
     np.testing.assert_allclose(found, alone, rtol=1e-6)
     np.testing.assert_allclose(scores(graph, lower, upper, rows[:1], np.array([-2.0])), 0.5 * alone)
+    assert not scores(graph, upper, upper, rows, np.array([-1.0, -1.0])).any()
 
 
 def test_what_is_convex_in_a_smooth_way_is_left_to_tangents() -> None:

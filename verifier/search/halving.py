@@ -52,7 +52,7 @@ _TOUCHING = Schedule(6, slope_step=0.2, decay=0.9)
 """The same where planes touch smooth functions, whose points of contact are worth more steps: on lsnc quadrotor2d_state_17, 22,000
 boxes; 12 steps leave 18,000, in the same time."""
 _TRIED = 10
-"""Depth from which on only the first inputs by either score are tried."""
+"""Depth from which on two inputs are tried, the first by either score."""
 _POINTS = 8
 """Most promising points of a step that are kept."""
 
@@ -323,11 +323,15 @@ class Halving:
         lost = np.where(lost.max(axis=1, keepdims=True, initial=0.0) > 0, lost, sloped)
         at, first, second = np.arange(len(boxes)), lost.argmax(axis=1), sloped.argmax(axis=1)
         key = lost / (1.0 + lost.max(axis=1, keepdims=True, initial=0.0))
-        key[at, second] += 1.0
-        key[at, first] += 2.0
+        # Where bounds of halves do not tell, the first is taken. Steps lose as much however narrow most inputs are, so that the input by
+        # what is lost would be the same at every depth.
+        leads = 1.0 if self.smooth else np.where((boxes.depth < _TRIED) | (boxes.depth % 3 == 2), 0.5, 1.0)
+        key[at, second] += 1.5
+        key[at, first] += 2.0 * leads
         order = np.argsort(-key, axis=1, kind="stable")[:, : self.look_ahead]
-        tried = np.where(boxes.depth < _TRIED, np.maximum(2, self.look_ahead - boxes.depth // 5), np.where(first == second, 1, 2))
-        tried = np.ones_like(tried) if self.smooth else tried
+        # Always one more: an input that both scores name may be the wrong one at every depth.
+        tried = np.maximum(2, np.where(boxes.depth < _TRIED, self.look_ahead - boxes.depth // 5, 2))
+        tried = np.where(boxes.depth % 3 == 2, 2, 1) if self.smooth else tried
         worth = np.take_along_axis(wide, order, axis=1) & (np.arange(order.shape[1]) < tried[:, None])
         chosen = np.where(worth, order, -1)
         by_neuron = batch.neuron >= 0

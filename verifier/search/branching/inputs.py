@@ -37,6 +37,8 @@ def input_scores(
     """
     graph, (count, n) = neurons.graph, lower.shape
     varying = np.flatnonzero((upper > lower).any(axis=0))
+    if not len(varying):
+        return np.zeros(lower.shape)
     middle, half = 0.5 * lower + 0.5 * upper, 0.5 * upper - 0.5 * lower
     faces = np.repeat(middle[:, None, None], 2, axis=1).repeat(len(varying), axis=2)
     faces[:, 0, np.arange(len(varying)), varying] += half[:, varying]
