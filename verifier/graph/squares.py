@@ -38,6 +38,8 @@ _LARGEST, _MOST = 32, 512
 """Values of p in one sum, and in all sums of a node: each gives a square, and a neuron to bound."""
 _WORTH = 0.7
 """Gap of the squares against that of the products, at most."""
+_FAR = 1e50
+"""Values that vary by more, or by less than its inverse, are left alone: their products could overflow, or lose all digits."""
 _ROUNDINGS = 1_000_000
 """Roundings of s at most: about 1e-10."""
 _U = 2.0**-53
@@ -100,16 +102,17 @@ def _moves(graph: Graph, wanted: list[int], lower: np.ndarray, upper: np.ndarray
     rng = np.random.default_rng(seed)
     share = rng.uniform(size=(_POINTS, len(lower)))
     near = np.clip(share + rng.uniform(-_NEAR, _NEAR, size=share.shape), 0.0, 1.0)
-    x = lower + np.concatenate([share, near]) * (upper - lower)
     with np.errstate(all="ignore"):
+        x = lower + np.concatenate([share, near]) * (upper - lower)
         values = graph.values(np.clip(x, lower, upper))
-    return {p: (v := values[p].reshape(2, _POINTS, -1))[1] - v[0] for p in wanted}
+        return {p: (v := values[p].reshape(2, _POINTS, -1))[1] - v[0] for p in wanted}
 
 
 def _forms(sums: _Sums, moves: np.ndarray) -> list[_Form] | None:
     """Of every sum; None where products do as well, or squares are not known well enough."""
-    x, y, deviation = sums.x, sums.y, np.sqrt(np.mean(moves * moves, axis=0))
-    if not np.isfinite(deviation).all() or not (deviation[x] * deviation[y]).any():
+    with np.errstate(all="ignore"):
+        x, y, deviation = sums.x, sums.y, np.sqrt(np.mean(moves * moves, axis=0))
+    if not (deviation < _FAR).all():  # or no number
         return None
     forms, gaps = [], np.zeros(3)
     for group in range(sums.group.max() + 1):
@@ -127,7 +130,7 @@ def _forms(sums: _Sums, moves: np.ndarray) -> list[_Form] | None:
 def _form(x: np.ndarray, y: np.ndarray, moves: np.ndarray, deviation: np.ndarray) -> _Form | None:
     """sum_i p[x_i] p[y_i] in the basis in which both it and the covariance of the moves are diagonal."""
     values = np.unique(np.concatenate([x, y]))
-    if len(values) > _LARGEST or not deviation[values].all():
+    if len(values) > _LARGEST or deviation[values].min() < 1.0 / _FAR:
         return None
     form = np.zeros((len(values), len(values)))
     at = np.searchsorted(values, x), np.searchsorted(values, y)

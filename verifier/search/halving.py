@@ -24,7 +24,7 @@ from verifier.bounds.targets import Targets
 from verifier.graph.ir import Graph
 from verifier.parallel import Late, within_memory
 from verifier.search.boxes import Boxes
-from verifier.search.branching.inputs import input_scores, smooth
+from verifier.search.branching.inputs import input_candidates, input_scores, smooth
 from verifier.search.branching.lookahead import best_split
 from verifier.search.branching.pseudo_costs import gain
 from verifier.search.branching.scores import neuron_scores, split_points
@@ -51,16 +51,14 @@ _SHARPENING = Schedule(2, slope_step=0.4)
 _TOUCHING = Schedule(6, slope_step=0.2, decay=0.9)
 """The same where planes touch smooth functions, whose points of contact are worth more steps: on lsnc quadrotor2d_state_17, 22,000
 boxes; 12 steps leave 18,000, in the same time."""
-_TRIED = 10
-"""Depth from which on two inputs are tried, the first by either score."""
 _POINTS = 8
 """Most promising points of a step that are kept."""
 
 
 class Batch(NamedTuple):
     """Bounded boxes: row bounds with constants (B, R), planes a (B, R, n), c (B, R); refuted (B,); neuron (B,): the one to
-    split, -1 where inputs are; scores (B, 2, n) of inputs, by what relaxations lose and by the planes' coefficients; spared (B,):
-    they would be better with more rows."""
+    split, -1 where inputs are; lost (B, n): `input_scores`, zero where nothing is known; steepest (B, n): coefficients of the planes
+    before any improvement; spared (B,): they would be better with more rows."""
 
     boxes: Boxes
     bounds: np.ndarray
@@ -68,7 +66,8 @@ class Batch(NamedTuple):
     offsets: np.ndarray
     refuted: np.ndarray
     neuron: np.ndarray
-    scores: np.ndarray
+    lost: np.ndarray
+    steepest: np.ndarray
     spared: np.ndarray
 
     @staticmethod
@@ -174,11 +173,11 @@ class Halving:
         known = replace(boxes, bound=np.maximum(boxes.bound, bounds.max(axis=1)))
         refuted = self.targets.refuted(bounds, boxes.disjunct)
         better = self._together(batch._replace(boxes=known, bounds=bounds, planes=planes, offsets=offsets, refuted=refuted))
-        left = np.flatnonzero(~better.refuted)
+        left, lost = np.flatnonzero(~better.refuted), np.zeros_like(boxes.lower)
         if len(left):
             q = {n: to_numpy(values)[left] for n, values in dual.q.items()}
-            better.scores[left, 0] = input_scores(self.neurons, q, bounds[left], *(ends[left] for ends in box))
-        return better
+            lost[left] = input_scores(self.neurons, q, bounds[left], *(ends[left] for ends in box))
+        return better._replace(lost=lost)
 
     def _together(self, batch: Batch) -> Batch:
         """Refuted as well where planes together exclude a counterexample."""
@@ -228,7 +227,8 @@ class Halving:
             offsets,
             found.infeasible | self.targets.refuted(bounds, boxes.disjunct),
             np.full(len(boxes), -1),
-            _scores(found.coefficients, boxes),
+            np.zeros_like(boxes.lower),
+            np.abs(found.coefficients).max(axis=1, initial=0.0),
             np.full(len(boxes), found.spared),
         )
         batch = self._together(batch)
@@ -307,42 +307,11 @@ class Halving:
         return batch._replace(boxes=replace(batch.boxes, lower=lower, upper=upper))
 
     def _candidates(self, batch: Batch) -> Boxes:
-        """The boxes with the inputs worth halving, best first; none where float64 cannot halve.
-
-        By what relaxations lose, but the first by coefficients comes second. Near the root, where a wrong choice costs most, more are
-        tried. On ACAS Xu 3_3 prop_1 the first alone never ends, and the first of both take 117 boxes.
-        """
+        """The boxes with the inputs worth halving, best first, or with the neuron to split; with none where nothing can be."""
         boxes = batch.boxes
-        width = boxes.upper - boxes.lower
-        middle = 0.5 * boxes.lower + 0.5 * boxes.upper
-        wide = (middle > boxes.lower) & (middle < boxes.upper)
-        # Inputs that no plane depends on come last, the widest first.
-        lost, sloped = np.moveaxis(batch.scores, 1, 0)
-        sloped = sloped + 1e-9 * width * (1e-300 + sloped.max(axis=1, keepdims=True, initial=0.0))
-        lost, sloped = (np.where(wide, score, -1.0) for score in (lost, sloped))
-        lost = np.where(lost.max(axis=1, keepdims=True, initial=0.0) > 0, lost, sloped)
-        at, first, second = np.arange(len(boxes)), lost.argmax(axis=1), sloped.argmax(axis=1)
-        key = lost / (1.0 + lost.max(axis=1, keepdims=True, initial=0.0))
-        # Where bounds of halves do not tell, the first is taken. Steps lose as much however narrow most inputs are, so that the input by
-        # what is lost would be the same at every depth.
-        leads = 1.0 if self.smooth else np.where((boxes.depth < _TRIED) | (boxes.depth % 3 == 2), 0.5, 1.0)
-        key[at, second] += 1.5
-        key[at, first] += 2.0 * leads
-        order = np.argsort(-key, axis=1, kind="stable")[:, : self.look_ahead]
-        # Always one more: an input that both scores name may be the wrong one at every depth.
-        tried = np.maximum(2, np.where(boxes.depth < _TRIED, self.look_ahead - boxes.depth // 5, 2))
-        tried = np.where(boxes.depth % 3 == 2, 2, 1) if self.smooth else tried
-        worth = np.take_along_axis(wide, order, axis=1) & (np.arange(order.shape[1]) < tried[:, None])
-        chosen = np.where(worth, order, -1)
+        ends = boxes.lower, boxes.upper, boxes.depth
+        chosen = input_candidates(batch.lost, batch.steepest, *ends, self.look_ahead, self.smooth)
         by_neuron = batch.neuron >= 0
         chosen[by_neuron] = -1
         chosen[by_neuron, 0] = boxes.lower.shape[1] + batch.neuron[by_neuron]
         return replace(boxes, candidates=chosen)
-
-
-def _scores(planes: np.ndarray, boxes: Boxes) -> np.ndarray:
-    """(B, 2, n): nothing yet, and by coefficients of planes (B, R, n) before any improvement: improved ones depend on all inputs alike (on
-    ACAS Xu 1_1 prop_3 they take twice as many boxes)."""
-    scores = np.zeros((len(boxes), 2, boxes.lower.shape[1]))
-    scores[:, 1] = (np.abs(planes) * (boxes.upper - boxes.lower)[:, None]).max(axis=1, initial=0.0)
-    return scores
