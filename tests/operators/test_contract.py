@@ -442,6 +442,17 @@ class TestElementwise:
         point = op.split_point(low, high)
         assert ((low <= point) & (point <= high)).all()
 
+    def test_splits_of_pieces_come_to_an_end(self, op: Elementwise) -> None:
+        if not isinstance(op, (piecewise_linear.PiecewiseLinear, steps.Steps)):
+            pytest.skip("smooth: every part can be split again")
+        low, high = (np.clip(ends, -50.0, 50.0) for ends in self.intervals(op))
+        low, high = np.concatenate([low, np.zeros(5), -np.arange(1.0, 6.0)]), np.concatenate([high, np.arange(1.0, 6.0), np.zeros(5)])
+        for _ in range(200):
+            open_ = op.divisible(low, high) & ~op.linear(low, high)
+            below, point = RNG.random(low.shape) < 0.5, op.split_point(low, high)
+            low, high = np.where(open_ & ~below, point, low), np.where(open_ & below, point, high)
+        assert not open_.any()
+
 
 @pytest.mark.parametrize("case", SEVERAL, ids=name)
 class TestSeveral:

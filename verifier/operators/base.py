@@ -219,6 +219,11 @@ class Nonlinear(Operator, abstract=True):
     def split_worth(self, q: Array, lower: Array, upper: Array) -> Array:
         """(..., size of p) >= 0: about how far a split at `split_point` can move a row with coefficients q on y."""
 
+    def divisible(self, lower: Array, upper: Array) -> Array:
+        """(..., size of p) True where both parts of a split at `split_point` have better planes than the whole."""
+        point = self.split_point(lower, upper)
+        return (lower < point) & (point < upper)
+
 
 def improves(other: Array, value: Array, side: Side) -> Array:
     """Whether `other` is less (side = lower) or greater than `value`, or not a number: of infinite ends nothing may be concluded."""

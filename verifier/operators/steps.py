@@ -65,10 +65,15 @@ class Steps(Elementwise, abstract=True):
         around = np.where(distance > 0, distance * (1 + 1e-6) + 2.0**-51 * np.abs(p), 0.0)
         return np.asarray(self.function(p + around) - self.function(p - around))
 
+    @abstractmethod
+    def divisible(self, lower: Array, upper: Array) -> Array:
+        """Where a jump is inside: one at an end stays in one of the parts however often that is split."""
+
     def _steepest(self, lower: Array, upper: Array) -> Array:
         xp = namespace(lower)
         width = upper - lower
-        return xp.where(self.linear(lower, upper), 0.0 * width, 1.0 / xp.where(width > 0, width, 1.0))
+        wide = width > 8 * xp.finfo(width.dtype).tiny  # slopes of a few times its inverse are finite
+        return xp.where(self.linear(lower, upper), 0.0 * width, 1.0 / xp.where(wide, width, 1.0))
 
 
 class JumpAtZero(Steps, abstract=True):
@@ -86,6 +91,9 @@ class JumpAtZero(Steps, abstract=True):
 
     def linear(self, lower: Array, upper: Array) -> Array:
         return (lower > 0) | (upper < 0) | (lower == upper)
+
+    def divisible(self, lower: Array, upper: Array) -> Array:
+        return (lower < 0) & (upper > 0)
 
     def slope_range(self, lower: Array, upper: Array) -> tuple[Array, Array]:
         return 0.0 * (upper - lower), 2.0 * (1.0 - self.left) * self._steepest(lower, upper)
@@ -158,10 +166,16 @@ class Staircase(Steps, abstract=True):
 
     def split_point(self, lower: Array, upper: Array) -> Array:
         """The jump nearest the middle inside (l, u), else the middle."""
-        xp = namespace(lower)
         middle = 0.5 * lower + 0.5 * upper
-        jump = xp.round(middle - self.first) + self.first
-        return xp.where((lower < jump) & (jump < upper), jump, middle)
+        jump = self._middle_jump(middle)
+        return namespace(lower).where((lower < jump) & (jump < upper), jump, middle)
+
+    def divisible(self, lower: Array, upper: Array) -> Array:
+        jump = self._middle_jump(0.5 * lower + 0.5 * upper)
+        return (lower < jump) & (jump < upper)
+
+    def _middle_jump(self, middle: Array) -> Array:
+        return namespace(middle).round(middle - self.first) + self.first
 
     def ramp(self, p: Array) -> Array:
         return namespace(p).ones_like(p)

@@ -82,5 +82,5 @@ def neuron_scores(neurons: Neurons, rows_q: Mapping[int, Array], low: Array, hig
         operator, s = graph.nodes[n].operator, neurons.slices[graph.nodes[n].inputs[0]]
         if isinstance(operator, Nonlinear) and n in rows_q:
             worth = operator.split_worth(xp.astype(rows_q[n], score.dtype), low[:, s], high[:, s])
-            score[:, s] = xp.maximum(score[:, s], worth)
+            score[:, s] = xp.maximum(score[:, s], xp.where(operator.divisible(low[:, s], high[:, s]), worth, 0.0))
     return score
