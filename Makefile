@@ -17,6 +17,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make setup PYTHON=..." >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet $(PIP_FLAGS) -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m compileall -q verifier  # as pip does for what is not editable: starts are 0.1 s shorter, also where nothing may be written
 	@touch $@
 
 # $(call demo,NETWORK,PROPERTY,CODE): the verdict on the terminal, then the JSON document; CODE is the exit code that it must have.
