@@ -103,9 +103,9 @@ def test_bounds_of_a_search_that_ran_out_of_time_enclose_all_values(timeout: flo
 
 def test_open_boxes_leave_the_bound_they_should(tmp_path: Path) -> None:
     """One search after another with ever more looks at the clock: each bound holds, and the last is better than the root's."""
-    path = network(tmp_path / "net.onnx", [4, 12, 12, 1], 5)
-    asked = query(tmp_path / "q.vnnlib", 4, 1, *box(-1, 1, 4))
-    x = np.random.default_rng(1).uniform(-1, 1, (5000, 4))
+    path = network(tmp_path / "net.onnx", [6, 30, 30, 1], 5)
+    asked = query(tmp_path / "q.vnnlib", 6, 1, *box(-1, 1, 6))
+    x = np.random.default_rng(1).uniform(-1, 1, (5000, 6))
     values = onnx_reader.read(path).graph.evaluate(x)[:, 0]
     widths = []
     for timeout in (0.3, 3.0):
