@@ -9,7 +9,7 @@ from tests import graphs
 from verifier.bounds.batch import Neurons
 from verifier.graph.ir import Graph
 from verifier.operators.square import Square
-from verifier.search.branching.inputs import input_candidates, input_scores, smooth
+from verifier.search.branching.inputs import input_candidates, input_scores, paid_off, smooth
 
 
 def scores(graph: Graph, lower: np.ndarray, upper: np.ndarray, rows: np.ndarray, bounds: np.ndarray) -> np.ndarray:
@@ -54,28 +54,37 @@ LOST, STEEPEST = np.array([[3.0, 2.0, 1.0, 0.0]]), np.array([[0.0, 1.0, 2.0, 3.0
 
 
 @pytest.mark.parametrize(
-    ("depth", "smooth", "expected"),
+    ("depth", "paid", "smooth", "expected"),
     [
-        (0, False, [3, 0, 1, 2]),
-        (9, False, [3, 0, 1, -1]),
-        (10, False, [0, 3, -1, -1]),
-        (11, False, [3, 0, -1, -1]),
-        (300, False, [0, 3, -1, -1]),
-        (300, True, [0, -1, -1, -1]),
-        (299, True, [0, 3, -1, -1]),
+        (0, False, False, [3, 0, 1, 2]),
+        (0, True, False, [0, -1, -1, -1]),
+        (9, False, False, [3, 0, 1, -1]),
+        (10, False, False, [0, 3, -1, -1]),
+        (11, False, False, [3, 0, -1, -1]),
+        (11, True, False, [0, -1, -1, -1]),
+        (300, False, False, [0, 3, -1, -1]),
+        (300, False, True, [0, -1, -1, -1]),
+        (299, False, True, [0, 3, -1, -1]),
+        (299, True, True, [0, -1, -1, -1]),
     ],
 )
-def test_the_first_of_either_score_leads(depth: int, smooth: bool, expected: list[int]) -> None:
-    found = input_candidates(LOST, STEEPEST, np.zeros((1, 4)), np.ones((1, 4)), np.array([depth]), 4, smooth)
+def test_the_first_of_either_score_leads(depth: int, paid: bool, smooth: bool, expected: list[int]) -> None:
+    box = np.zeros((1, 4)), np.ones((1, 4))
+    found = input_candidates(LOST, STEEPEST, *box, np.array([depth]), np.array([paid]), 4, smooth)
     assert found[0].tolist() == expected
 
 
+def test_halving_has_paid_off_where_the_gap_is_closed_in_good_part() -> None:
+    before, after = np.array([-1.0, -1.0, -np.inf, -1e300, -1.0]), np.array([-0.6, -0.7, -1.0, -1e200, np.nan])
+    assert paid_off(before, after).tolist() == [True, False, False, True, False]
+
+
 def test_narrow_inputs_are_no_candidates_and_a_second_one_always_is() -> None:
-    lower, upper, depth = np.zeros((2, 4)), np.ones((2, 4)), np.array([50, 50])
+    lower, upper, state = np.zeros((2, 4)), np.ones((2, 4)), (np.array([50, 50]), np.zeros(2, bool))
     upper[0, [0, 3]] = 0.0
     lower[1, 1:] = 1.0
     lost, steepest = LOST.repeat(2, 0), LOST.repeat(2, 0)
-    found = input_candidates(lost, steepest, lower, upper, depth, 4, False)
+    found = input_candidates(lost, steepest, lower, upper, *state, 4, False)
     assert found.tolist() == [[1, 2, -1, -1], [0, -1, -1, -1]]
-    assert (input_candidates(lost, steepest, upper, upper, depth, 4, False) == -1).all()
-    assert input_candidates(0.0 * lost, steepest, lower, upper, depth, 4, False).tolist() == found.tolist()
+    assert (input_candidates(lost, steepest, upper, upper, *state, 4, False) == -1).all()
+    assert input_candidates(0.0 * lost, steepest, lower, upper, *state, 4, False).tolist() == found.tolist()

@@ -14,9 +14,9 @@ class Boxes:
     """B subproblems, all on the host in float64 (lists of indices in int64).
 
     lower, upper: input boxes (B, n); below, above: enclosures of all pre-activations, flat (B, total), valid in the box;
-    disjunct (B,); bound: best lower bound known (B,); depth (B,); candidates (B, K): what to split, -1 for none, inputs by their
-    number, neurons by n + their flat number. cuts (B, P, n + 1): planes (a, c) with a . x + c <= 0 for every counterexample of
-    the subproblem, from the neurons split so far; zeros where unused.
+    disjunct (B,); bound, before (B,): best lower bounds known of the box and of the one that it is a half of; depth (B,); candidates
+    (B, K): what to split, -1 for none, inputs by their number, neurons by n + their flat number. cuts (B, P, n + 1): planes (a, c) with
+    a . x + c <= 0 for every counterexample of the subproblem, from the neurons split so far; zeros where unused.
     """
 
     lower: np.ndarray
@@ -25,9 +25,17 @@ class Boxes:
     above: np.ndarray
     disjunct: np.ndarray
     bound: np.ndarray
+    before: np.ndarray
     depth: np.ndarray
     candidates: np.ndarray
     cuts: np.ndarray
+
+    @classmethod
+    def roots(cls, lower: np.ndarray, upper: np.ndarray, below: np.ndarray, above: np.ndarray, disjunct: np.ndarray) -> Boxes:
+        """Boxes that nothing is known of but what is given."""
+        count, n = lower.shape
+        unknown, none = np.full(count, -np.inf), np.zeros((count, 0), np.int64)
+        return cls(lower, upper, below, above, disjunct, unknown, unknown, np.zeros(count, np.int64), none, np.zeros((count, 0, n + 1)))
 
     def __len__(self) -> int:
         return len(self.depth)

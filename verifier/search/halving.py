@@ -24,7 +24,7 @@ from verifier.bounds.targets import Targets
 from verifier.graph.ir import Graph
 from verifier.parallel import Late, within_memory
 from verifier.search.boxes import Boxes
-from verifier.search.branching.inputs import input_candidates, input_scores, smooth
+from verifier.search.branching.inputs import input_candidates, input_scores, paid_off, smooth
 from verifier.search.branching.lookahead import best_split
 from verifier.search.branching.pseudo_costs import gain
 from verifier.search.branching.scores import neuron_scores, split_points
@@ -298,7 +298,7 @@ class Halving:
             # z >= point needs  -(a_1 x + c_1) >= point;  z <= point needs  a_0 x + c_0 <= point. One rounding each.
             first["cuts"][by_neuron, 0] = np.concatenate([a[:, 1], np.nextafter(c[:, 1] + point, -np.inf)[:, None]], axis=1)
             second["cuts"][by_neuron, 0] = np.concatenate([a[:, 0], np.nextafter(c[:, 0] - point, -np.inf)[:, None]], axis=1)
-        deeper = replace(boxes, depth=boxes.depth + 1)
+        deeper = replace(boxes, depth=boxes.depth + 1, before=boxes.bound)
         return Boxes.concatenate([replace(deeper, **first), replace(deeper, **second)])
 
     def _clipped(self, batch: Batch) -> Batch:
@@ -309,8 +309,8 @@ class Halving:
     def _candidates(self, batch: Batch) -> Boxes:
         """The boxes with the inputs worth halving, best first, or with the neuron to split; with none where nothing can be."""
         boxes = batch.boxes
-        ends = boxes.lower, boxes.upper, boxes.depth
-        chosen = input_candidates(batch.lost, batch.steepest, *ends, self.look_ahead, self.smooth)
+        state = boxes.lower, boxes.upper, boxes.depth, paid_off(boxes.before, boxes.bound)
+        chosen = input_candidates(batch.lost, batch.steepest, *state, self.look_ahead, self.smooth)
         by_neuron = batch.neuron >= 0
         chosen[by_neuron] = -1
         chosen[by_neuron, 0] = boxes.lower.shape[1] + batch.neuron[by_neuron]

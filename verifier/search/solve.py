@@ -109,17 +109,7 @@ def _by_inputs(
     )
     loose = tuple(_loose(query.graph, root).values())
     context.report(Event("R", context.clock(), open=count, unstable=sum(loose)))
-    boxes = Boxes(
-        query.lower,
-        query.upper,
-        below,
-        above,
-        np.arange(count),
-        np.full(count, -np.inf),
-        np.zeros(count, np.int64),
-        np.zeros((count, 0), np.int64),
-        np.zeros((count, 0, query.graph.input_size + 1)),
-    )
+    boxes = Boxes.roots(query.lower, query.upper, below, above, np.arange(count))
     if neurons.total and not (np.isfinite(below) & np.isfinite(above)).all():
         return Solved(Outcome(False, None, 0, -np.inf, 0.0, exhausted=True), plan, loose)
     look_ahead = _LOOK_AHEAD_FORMS if plan.forms else _LOOK_AHEAD_INPUTS
