@@ -672,8 +672,9 @@ def tree(
     upper: np.ndarray,
     exact: Arrays = EXACT,
     proposals: Arrays | None = None,
+    clips: bool = False,
 ) -> Tree:
-    return Tree.of(graph, Reduction.none(graph), exact, proposals or exact, bounds, targets, lower, upper)
+    return Tree.of(graph, Reduction.none(graph), exact, proposals or exact, bounds, targets, lower, upper, clips)
 
 
 def start_splits(t: Tree, disjuncts: np.ndarray | None = None) -> Splits:

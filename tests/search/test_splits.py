@@ -25,6 +25,8 @@ def start(count: int) -> Splits:
         np.full(count, np.nan),
         np.zeros(count, np.int64),
         np.full((count, 4, 2), np.nan),
+        none,
+        none,
     )
 
 

@@ -19,19 +19,29 @@ _CLIPPED = 3.0
 def refuted_together(lower: np.ndarray, upper: np.ndarray, a: np.ndarray, c: np.ndarray) -> np.ndarray:
     """(B,) True where some mixture of the planes a (B, R, n), c (B, R) is positive on the whole box lower, upper (B, n).
 
-    Planes of zeros are unused. Rounding: R + 2 n + 8 operations on terms whose absolute values sum to
-    s = sum_r w_r (|a_r| . max|x| + |c_r|).
+    Planes of zeros are unused. Rounding: 2 n + 8 operations on terms whose absolute values sum to |plane| . max|x| + |offset|.
     """
     count, rows, n = a.shape
-    used = np.abs(a).max(axis=2, initial=0.0) > 0
     if rows < 2 or count == 0:
         return np.zeros(count, bool)
+    plane, offset = mixture(lower, upper, a, c)
+    least = np.maximum(plane, 0.0) * lower + np.minimum(plane, 0.0) * upper
+    sizes = (np.abs(plane) * np.maximum(np.abs(lower), np.abs(upper))).sum(axis=1) + np.abs(offset)
+    return np.asarray(least.sum(axis=1) + offset - gamma(2 * n + 12) * 2 * sizes - 1e-300 > 0)
+
+
+def mixture(lower: np.ndarray, upper: np.ndarray, a: np.ndarray, c: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(plane (B, n), offset (B,)): not positive in the box lower, upper (B, n) wherever none of the planes a (B, R, n), c (B, R) is; its
+    least value over the box is as great as was found.
+
+    Rounding of the sums: R + 8 operations on terms whose absolute values sum to sum_r w_r (|a_r| . max|x| + |c_r|).
+    """
+    used = np.abs(a).max(axis=2, initial=0.0) > 0
     w = _weights(0.5 * lower + 0.5 * upper, 0.5 * upper - 0.5 * lower, a, c, used)
-    mixed = np.einsum("br,brn->bn", w, a)
-    least = np.maximum(mixed, 0.0) * lower + np.minimum(mixed, 0.0) * upper
     largest = np.maximum(np.abs(lower), np.abs(upper))
     sizes = np.einsum("br,br->b", w, np.einsum("brn,bn->br", np.abs(a), largest) + np.abs(c))
-    return least.sum(axis=1) + np.einsum("br,br->b", w, c) - gamma(rows + 2 * n + 12) * 2 * sizes - 1e-300 > 0
+    offset = np.einsum("br,br->b", w, c) - gamma(a.shape[1] + 12) * 2 * sizes - 1e-300
+    return np.einsum("br,brn->bn", w, a), offset
 
 
 def _weights(middle: np.ndarray, radius: np.ndarray, a: np.ndarray, c: np.ndarray, used: np.ndarray) -> np.ndarray:

@@ -108,7 +108,7 @@ class Trees:
         root = RootBounds(known, error_weights(graph, lower, upper, host), refinement.constrained)
         reduced = reduce_graph(graph, known, lower, upper, fast, context.workers, context.out_of_time)
         none = Targets(np.zeros((1, 1, graph.output_size)), None, np.zeros((1, 1)), np.zeros((1, 1), bool))
-        tree = Tree.of(graph, reduced, refinement.exact, fast, root, none, lower, upper)
+        tree = Tree.of(graph, reduced, refinement.exact, fast, root, none, lower, upper, clips=False)
         return Trees(tree, enough.reshape(-1), refinement.subproblems, context)
 
     def least(self) -> np.ndarray:
@@ -177,4 +177,4 @@ class Trees:
 
 def _accepted(tree: Tree, leaves: Splits) -> np.ndarray:
     """Rigorous bounds (B,) of the leaves' rows, with the slopes and multipliers that they hold."""
-    return tree.exact_rows(leaves, tree.parameters(leaves, tree.proposals), np.ones(len(leaves), bool)).bounds[:, 0]
+    return tree.exact_rows(leaves, tree.parameters(leaves, tree.proposals), np.arange(len(leaves))).bounds[:, 0]

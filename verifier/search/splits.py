@@ -25,6 +25,7 @@ class Splits:
     (as of `pseudo_costs`), NaN where nothing is.
     domain: (B,), number of the enclosures that the splits clamp (see Enclosures). gains: (B, 4, 2), what the last splits gained,
     the latest last: for this side and for the other one, where that was closed all that was needed; NaN before these enclosures.
+    below, above: (B, T' + n), enclosures of its own, of neurons and inputs, that hold at counterexamples; (B, 0) where it has none.
     """
 
     neuron: np.ndarray
@@ -40,6 +41,8 @@ class Splits:
     expected: np.ndarray
     domain: np.ndarray
     gains: np.ndarray
+    below: np.ndarray
+    above: np.ndarray
 
     def __len__(self) -> int:
         return len(self.depth)

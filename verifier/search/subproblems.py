@@ -18,6 +18,7 @@ from verifier.bounds.ascent import Ascent, Parameters, Schedule, problem_of
 from verifier.bounds.batch import Neurons
 from verifier.bounds.dual import Dual, evaluate
 from verifier.parallel import within_memory
+from verifier.search import narrowing
 from verifier.search.branching.lookahead import best_split
 from verifier.search.branching.pseudo_costs import Learned, gain
 from verifier.search.branching.scores import candidates, neuron_scores
@@ -133,15 +134,22 @@ def bound(tree: Tree, splits: Splits, schedule: Schedule, context: Context) -> B
     promising = ((bounds > 0) | (strict & (bounds >= 0))).any(axis=1) & ~empty
     if bounds.shape[1] > 1:  # rows that refute together may each look hopeless
         promising = ~empty
-    refuted: np.ndarray = empty.copy()
-    if promising.any():
-        refuted[promising] = tree.refuted(splits.select(promising), parameters, promising)
     improved = replace(
         splits,
         slopes=tree.packed(parameters),
         multiplier=_gathered(tree, splits, parameters),
         bound=np.maximum(splits.bound, bounds.max(axis=1)),
     )
+    clipped = ~empty & narrowing.promising(dual, bounds, near[:, total:], far[:, total:]) if tree.clips else np.zeros(len(splits), bool)
+    refuted, pick = empty.copy(), np.flatnonzero(promising | clipped)
+    if len(pick):
+        rows = tree.exact_rows(splits.select(pick), parameters, pick)
+        refuted[pick] = tree.excluded(rows, splits.disjunct[pick])
+    if clipped.any():
+        improved = narrowing.narrowed(tree, improved, pick, rows)
+        low, high = tree.enclosures(improved)
+        refuted |= to_numpy(xp.any(low > high, axis=1))
+        high = xp.maximum(low, high)
     return Bounded(improved, bounds, dual, parameters, low, high, refuted)
 
 

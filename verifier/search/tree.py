@@ -17,11 +17,12 @@ import numpy as np
 from verifier.arrays import Array, Arrays, spread, to_numpy
 from verifier.bounds.ascent import Parameters, initial_parameters, problem_of
 from verifier.bounds.batch import Neurons
-from verifier.bounds.dual import evaluate
+from verifier.bounds.dual import Problem, evaluate
 from verifier.bounds.intermediate import RootBounds
 from verifier.bounds.program import Program
 from verifier.bounds.recorded import Recorder
 from verifier.bounds.reduction import Reduction
+from verifier.bounds.rows import unit_rows
 from verifier.bounds.targets import Targets
 from verifier.graph.ir import Graph
 from verifier.operators.base import Elementwise, Lines, Nonlinear
@@ -61,7 +62,8 @@ class Tree:
     """graph: the reduced graph; neurons: the numbering of its T' neurons. below, above (T' + n,): their enclosures at the
     root, then those of the inputs; domains: these, and narrower ones of some subproblems. loose: nonlinear node -> indices of
     the neurons whose slopes subproblems store. lines: nonlinear node -> initial lines (1, 1, size) at the root, used for all others.
-    costs: what has been learned of splits. recorder: of the ascents, where the start of an operation takes its time.
+    costs: what has been learned of splits. recorder: of the ascents, where the start of an operation takes its time. clips: subproblems
+    have enclosures of their own, without what a row excludes: for trees that look for counterexamples.
     """
 
     network: Network
@@ -78,6 +80,7 @@ class Tree:
     lines: Mapping[int, Lines]
     costs: PseudoCosts
     recorder: Recorder | None
+    clips: bool
 
     @staticmethod
     def of(
@@ -89,6 +92,7 @@ class Tree:
         targets: Targets,
         lower: np.ndarray,
         upper: np.ndarray,
+        clips: bool,
     ) -> Tree:
         neurons, full_neurons = Neurons(reduction.graph), Neurons(original)
         full_below, full_above = (
@@ -105,7 +109,7 @@ class Tree:
         full = Network(full_neurons, kept, full_below, full_above, _root_lines(full_neurons, full_below, full_above))
         domains = Enclosures(below, above, len(lower), exact)
         costs, recorder = PseudoCosts(neurons.total), Recorder.on(proposals)
-        return Tree(full, reduction, neurons, exact, proposals, root, targets, below, above, domains, loose, lines, costs, recorder)
+        return Tree(full, reduction, neurons, exact, proposals, root, targets, below, above, domains, loose, lines, costs, recorder, clips)
 
     @property
     def tight(self) -> bool:
@@ -128,6 +132,7 @@ class Tree:
         count, rows = len(which), self.targets.constant.shape[1]
         parameters = parameters.map(lambda a: self.proposals.xp.broadcast_to(a, (count, rows, a.shape[-1])))
         none = np.zeros((count, 0))
+        own = (np.repeat(side[None], count, axis=0) if self.clips else none for side in (self.below, self.above))
         return Splits(
             none.astype(np.int64),
             none.astype(np.int8),
@@ -142,6 +147,7 @@ class Tree:
             np.full(count, np.nan),
             np.zeros(count, np.int64),
             np.full((count, 4, 2), np.nan),
+            *own,
         )
 
     def initial(self) -> Parameters:
@@ -174,7 +180,33 @@ class Tree:
 
     def enclosures(self, splits: Splits) -> tuple[Array, Array]:
         """Flat enclosures (B, T' + n) in `exact`, clamped by the splits; where they cross, the subproblem is empty."""
-        return splits.clamp(*self.domains.of(splits.domain))
+        below, above = self.domains.of(splits.domain)
+        if self.clips:
+            xp = self.exact.xp
+            below = xp.maximum(below, self.exact.asarray(splits.below))
+            above = xp.minimum(above, self.exact.asarray(splits.above))
+        return splits.clamp(below, above)
+
+    @cached_property
+    def first(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Neurons (F,) that are affine in the input, and planes (2, F, n), (2, F), rigorous, below them and below their negatives."""
+        network, found = self.network.neurons.graph, []
+        for m in self.graph.preactivations:
+            p = self.original(m)
+            if set(network.nonlinear).isdisjoint(network.ancestors(p)):
+                s = self.neurons.slices[m]
+                found.append((np.arange(s.start, s.stop), *self._affine(p, self.places(m, p))))
+        if not found:
+            return np.zeros(0, np.int64), np.zeros((2, 0, network.input_size)), np.zeros((2, 0))
+        neurons, planes, offsets = zip(*found)
+        return np.concatenate(neurons), np.concatenate(planes, axis=1), np.concatenate(offsets, axis=1)
+
+    def _affine(self, p: int, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        exact, total, graph = self.exact, self.network.neurons.total, self.network.neurons.graph.to(self.exact)
+        lower, upper = (exact.asarray(side[None, total:]) for side in (self.network.below, self.network.above))
+        rows = {p: unit_rows(exact, places[None], graph.nodes[p].shape)}
+        dual = evaluate(graph, rows, Problem(lower, upper, {}, {}, {}), self.root.weights.to(exact))
+        return to_numpy(dual.coefficients)[0].reshape(2, len(places), -1), to_numpy(dual.offset)[0].reshape(2, len(places))
 
     def on_network(self, splits: Splits) -> tuple[Array, Array]:
         """The same over the network itself, (B, T + n)."""
@@ -240,8 +272,8 @@ class Tree:
         return {p: sign[:, :, s] for p, s in self.neurons.slices.items() if p in with_split}
 
     def exact_rows(self, splits: Splits, parameters: Parameters, pick: np.ndarray) -> ExactRows:
-        """Rigorous bounds of subproblems from the dual variables of the batch's rows `pick` in the reduced graph."""
-        index = self.proposals.indices(np.flatnonzero(pick))
+        """Rigorous bounds of subproblems (P,) from the dual variables of the batch's rows `pick` (P,) in the reduced graph."""
+        index = self.proposals.indices(pick)
         return self.rows_on_network(splits, self.parameters_on_network(parameters.map(lambda a: a if a.shape[0] == 1 else a[index])))
 
     def rows_on_network(self, splits: Splits, parameters: Parameters) -> ExactRows:
@@ -287,10 +319,6 @@ class Tree:
     def places(self, reduced: int, p: int) -> np.ndarray:
         """Indices in pre-activation p of the network of the neurons of pre-activation `reduced` of the reduced graph."""
         return self.reduction.neurons[self.neurons.slices[reduced]] - self.network.neurons.slices[p].start
-
-    def refuted(self, splits: Splits, parameters: Parameters, pick: np.ndarray) -> np.ndarray:
-        """(B,) True where the rows are refuted by the rigorous rule."""
-        return self.excluded(self.exact_rows(splits, parameters, pick), splits.disjunct)
 
     def excluded(self, rows: ExactRows, disjunct: np.ndarray) -> np.ndarray:
         """(B,) True where rows of disjuncts (B,) exclude every counterexample, one alone or all together."""

@@ -1,0 +1,81 @@
+"""What a subproblem's rows and splits exclude of its own box, and what that says of the first neurons (domain clipping; Clip-and-Verify,
+Zhou et al. 2025).
+
+At a counterexample no row of the subproblem is positive, nor is a plane that lies below one, and its splits hold. With few inputs these
+planes cut off good parts of the box long before the subproblem is refuted, and neurons that are affine in the input are settled by
+what is left, which no bound of rows alone tells.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from verifier.arrays import Array, to_numpy
+from verifier.bounds.dual import Dual
+from verifier.search.clipping import clip, least_over, least_within
+from verifier.search.conjunction import mixture
+from verifier.search.splits import Splits
+from verifier.search.tree import ExactRows, Tree
+
+_WORTH = 0.95
+"""Part of the box along an input that a plane leaves at most where an exact plane is worth its time."""
+
+
+def promising(dual: Dual, bounds: np.ndarray, lower: Array, upper: Array) -> np.ndarray:
+    """(B,) True where some row seems to be positive in a good part of the box lower, upper (B, n), beside one of its faces: its plane, with
+    the least value `bounds` (B, R), rises above zero along a single input."""
+    rise = to_numpy(abs(dual.coefficients) * (upper - lower)[:, None]).max(axis=2, initial=0.0)
+    return np.asarray((_WORTH * rise > -bounds).any(axis=1))
+
+
+def narrowed(tree: Tree, splits: Splits, pick: np.ndarray, rows: ExactRows) -> Splits:
+    """Subproblems whose enclosures of their own are narrowed, of those at `pick` (P,), to where none of the `rows` (P,) is positive; where
+    they cross, that is nowhere."""
+    total, (a, c), box = tree.neurons.total, _planes(tree, splits.select(pick), rows), (rows.lower, rows.upper)
+    plane, offset = mixture(*box, a, c)
+    cuts = np.concatenate([rows.planes, plane[:, None]], axis=1), np.concatenate([rows.offsets, offset[:, None]], axis=1)
+    lower, upper = clip(*box, *cuts, 1)
+    below, above = splits.below[pick], splits.above[pick]
+    below[:, total:], above[:, total:] = lower, upper
+    _narrow_first(tree, below, above, _best(lower, np.maximum(lower, upper), *cuts))
+    both = splits.below.copy(), splits.above.copy()
+    both[0][pick], both[1][pick] = below, above
+    return replace(splits, below=both[0], above=both[1])
+
+
+def _planes(tree: Tree, splits: Splits, rows: ExactRows) -> tuple[np.ndarray, np.ndarray]:
+    """(B, R + D, n), (B, R + D): the planes of the rows, and of the splits of first neurons, which are not positive where those hold."""
+    neurons, planes, constants = tree.first
+    place = np.full(tree.neurons.total + tree.graph.input_size, -1)
+    place[neurons] = np.arange(len(neurons))
+    at, below = place[splits.neuron], (splits.side > 0).astype(int)  # value >= point:  -value + point <= 0
+    known = (splits.side != 0) & (at >= 0)
+    if not known.any():
+        return rows.planes, rows.offsets
+    a = np.where(known[:, :, None], planes[below, at], 0.0)
+    c = np.where(known, np.nextafter(constants[below, at] + splits.side * splits.point, -np.inf), 0.0)
+    return np.concatenate([rows.planes, a], axis=1), np.concatenate([rows.offsets, c], axis=1)
+
+
+def _best(lower: np.ndarray, upper: np.ndarray, a: np.ndarray, c: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of planes (B, R, n), (B, R) those (B, n), (B,) that cut off most: their values are greatest, in units of how they vary."""
+    radius = np.einsum("brn,bn->br", np.abs(a), 0.5 * upper - 0.5 * lower)
+    value = np.einsum("brn,bn->br", a, 0.5 * lower + 0.5 * upper) + c
+    best, at = (value / np.maximum(radius, 1e-300)).argmax(axis=1), np.arange(len(a))
+    return a[at, best], c[at, best]
+
+
+def _narrow_first(tree: Tree, below: np.ndarray, above: np.ndarray, plane: tuple[np.ndarray, np.ndarray]) -> None:
+    """Narrow the enclosures below, above (B, T' + n) of first neurons, in place: by the box, then where the plane is not positive."""
+    neurons, (up, down), (base, roof) = tree.first
+    lower, upper = below[:, tree.neurons.total :], above[:, tree.neurons.total :]
+    upper = np.maximum(lower, upper)
+    # A bound that is NaN is none.
+    below[:, neurons] = np.fmax(below[:, neurons], least_over(lower, upper, up, base))
+    above[:, neurons] = np.fmin(above[:, neurons], -least_over(lower, upper, down, roof))
+    b, f = np.nonzero((below[:, neurons] < 0) & (above[:, neurons] > 0))
+    inside, n = (lower[b], upper[b], plane[0][b], plane[1][b]), neurons[f]
+    below[b, n] = np.fmax(below[b, n], least_within(*inside, up[f], base[f]))
+    above[b, n] = np.fmin(above[b, n], -least_within(*inside, down[f], roof[f]))
