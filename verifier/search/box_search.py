@@ -47,8 +47,6 @@ _ROWS, _REFINING, _TIGHTENING, _ALONE = 0.35, 0.3, 0.3, 0.5
 disjunct."""
 _FIRST, _FACTOR = 16, 4
 """Subproblems of a neuron's own tree in the first sweep, and how many times more in a larger one."""
-_CLIPPED = 256
-"""Inputs up to which subproblems have boxes of their own: of more, none has a share in a row that is worth its storage."""
 _PAYS = 0.1
 """Part of the gap that a sweep has to close to be worth another one."""
 
@@ -152,8 +150,7 @@ class Search:
         reduction = Reduction.none(query.graph)
         if last:
             reduction = reduce_graph(query.graph, root.preactivations, *self._box, self.fast, context.workers, context.out_of_time)
-        clips = query.graph.input_size <= _CLIPPED
-        tree = Tree.of(query.graph, reduction, self.exact, self.fast, root, query.targets, *self._box, clips=clips)
+        tree = Tree.of(query.graph, reduction, self.exact, self.fast, root, query.targets, *self._box, clips=True)
         splits = tree.start(group, np.full(len(group), -np.inf), tree.initial())
         step = advance(tree, splits, schedule, self._effort(tree)[0] if last else 1, context)
         event = Event("R", context.clock(), open=len(step.open), unstable=sum(self._loose(root)), lower_bound=step.lowest)

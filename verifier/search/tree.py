@@ -36,6 +36,10 @@ networks, and a bound on the time between two looks at the clock for large ones;
 Both are for one core."""
 _LARGEST_CHUNK = 128
 
+_CLIPPED, _OWN = 256, 2048
+"""Inputs up to which subproblems have enclosures of their own, as one of more has no share in a row that is worth clipping; and numbers of
+one that are worth their storage, of neurons and inputs."""
+
 _LARGEST_STORED = 65504.0
 """Of a float16, as which slopes are kept; what is clipped is clipped to the useful ones anyway."""
 
@@ -63,7 +67,7 @@ class Tree:
     root, then those of the inputs; domains: these, and narrower ones of some subproblems. loose: nonlinear node -> indices of
     the neurons whose slopes subproblems store. lines: nonlinear node -> initial lines (1, 1, size) at the root, used for all others.
     costs: what has been learned of splits. recorder: of the ascents, where the start of an operation takes its time. clips: subproblems
-    have enclosures of their own, without what a row excludes: for trees that look for counterexamples.
+    have enclosures of their own, without what a row excludes; only for trees that look for counterexamples.
     """
 
     network: Network
@@ -94,6 +98,7 @@ class Tree:
         upper: np.ndarray,
         clips: bool,
     ) -> Tree:
+        """clips: where it may pay."""
         neurons, full_neurons = Neurons(reduction.graph), Neurons(original)
         full_below, full_above = (
             np.concatenate([*(to_numpy(root.preactivations[p][side])[0] for p in original.preactivations), box])
@@ -109,7 +114,7 @@ class Tree:
         full = Network(full_neurons, kept, full_below, full_above, _root_lines(full_neurons, full_below, full_above))
         domains = Enclosures(below, above, len(lower), exact)
         costs, recorder = PseudoCosts(neurons.total), Recorder.on(proposals)
-        return Tree(full, reduction, neurons, exact, proposals, root, targets, below, above, domains, loose, lines, costs, recorder, clips)
+        return Tree(full, reduction, neurons, exact, proposals, root, targets, below, above, domains, loose, lines, costs, recorder, clips and len(lower) <= _CLIPPED and len(below) <= _OWN)
 
     @property
     def tight(self) -> bool:
