@@ -25,6 +25,7 @@ TESTS = (
     "tests/bounds",
     "tests/search/test_clipping.py",
     "tests/search/test_conjunction.py",
+    "tests/search/test_narrowing.py",
     "tests/search/test_splits.py",
     "tests/search/test_frontier.py",
     "tests/search/test_lookahead.py",
@@ -58,6 +59,7 @@ ORDER = "verifier/graph/order.py"
 SQUARED, SQUARES = "verifier/graph/squares.py", ("tests/graph/test_squares.py",)
 ORDERED = ("tests/graph/test_order.py", "tests/property/test_disjuncts.py")
 MIRRORED = "verifier/graph/mirrored.py"
+CONJUNCTION, CLIPPING, NARROWING = (f"verifier/search/{name}.py" for name in ("conjunction", "clipping", "narrowing"))
 DUAL, RIGOROUS, BATCH, INTERVAL = (f"verifier/bounds/{n}.py" for n in ("dual", "rigorous", "batch", "interval"))
 ROOTS, TARGETS, LINEAR, SMOOTH, AFFINE = (
     "verifier/bounds/intermediate.py",
@@ -519,14 +521,20 @@ FAULTS = (
         "offsets[mine] = to_numpy(dual.offset -",
     ),
     Fault("plane of a neuron without rounding", BATCH, "- (xp.abs(dual.offset) + xp.abs(constant)) * 2.0**-51 - error)", ")"),
-    Fault("mixture without rounding", "verifier/search/conjunction.py", "- gamma(rows + 2 * n + 12) * 2 * sizes - 1e-300 > 0", "> 0"),
-    Fault("mixture with negative weights", "verifier/search/conjunction.py", "return best * scale", "return (best - 0.02) * scale"),
+    Fault("mixture without rounding", CONJUNCTION, "- gamma(a.shape[1] + 12) * 2 * sizes - 1e-300", ""),
+    Fault("mixture with negative weights", CONJUNCTION, "return best * scale", "return (best - 0.02) * scale"),
     Fault(
         "mixture at the centre",
-        "verifier/search/conjunction.py",
-        "least = np.maximum(mixed, 0.0) * lower + np.minimum(mixed, 0.0) * upper",
-        "least = mixed * (0.5 * lower + 0.5 * upper)",
+        CONJUNCTION,
+        "least = np.maximum(plane, 0.0) * lower + np.minimum(plane, 0.0) * upper",
+        "least = plane * (0.5 * lower + 0.5 * upper)",
     ),
+    Fault("clip without rounding of bounds", CLIPPING, "return np.asarray(gamma(2 * n + 12) * 2 * sizes + 1e-300)", "return 0.0 * sizes"),
+    Fault("complete clip without the plane's constant", CLIPPING, "+ constants + b * c\n", "+ constants\n"),
+    Fault("complete clip with a negative multiplier", CLIPPING, "b = np.where((slope > 0) & ", "b = np.where((slope > 0), 1.0, -1.0) * np.where("),
+    Fault("splits of the other side", NARROWING, "place[splits.neuron], (splits.side > 0)", "place[splits.neuron], (splits.side < 0)"),
+    Fault("splits without their points", NARROWING, "constants[below, at] + splits.side * splits.point", "constants[below, at]"),
+    Fault("first neurons where the plane is positive", NARROWING, "return a[at, best], c[at, best]", "return -a[at, best], -c[at, best]"),
     Fault(
         "missing candidate taken",
         "verifier/search/branching/lookahead.py",
@@ -538,8 +546,8 @@ FAULTS = (
     Fault(
         "closed by the proposal",
         SUBPROBLEMS,
-        "refuted[promising] = tree.refuted(splits.select(promising), parameters, promising)",
-        "refuted[promising] = tree.targets.refuted(bounds[promising] + 1e-3, splits.disjunct[promising])",
+        "refuted[pick] = tree.excluded(rows, splits.disjunct[pick])",
+        "refuted[pick] = tree.targets.refuted(bounds[pick] + 1e-3, splits.disjunct[pick])",
     ),
     Fault(
         "closed with a tolerance",
@@ -596,7 +604,7 @@ FAULTS = (
     Fault("closed leaves count for nothing", REFINEMENT, "found = self.enough[rows]", "found = np.full(count, np.inf)"),
     Fault("leaves of other trees", REFINEMENT, "np.minimum.at(found, leaves.disjunct, bounds)", "found[leaves.disjunct] = bounds"),
     Fault("both trees of one side", REFINEMENT, "np.where(rows < m, 1.0, -1.0)", "np.where(rows < m, 1.0, 1.0)"),
-    Fault("leaves not accepted", REFINEMENT, "np.ones(len(leaves), bool)).bounds[:, 0]", "np.ones(len(leaves), bool)).bounds[:, 0] + 0.01"),
+    Fault("leaves not accepted", REFINEMENT, "np.arange(len(leaves))).bounds[:, 0]", "np.arange(len(leaves))).bounds[:, 0] + 0.01"),
     Fault(
         "enclosures of another subproblem",
         SPLITS,

@@ -1,4 +1,4 @@
-"""Clipping never removes a point that all planes allow: compared in rationals, without tolerance."""
+"""Clipping never removes a point that all planes allow, and no row is less there than its bound: compared in rationals, without tolerance."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import warnings
 from fractions import Fraction
 
 import numpy as np
+from scipy.optimize import linprog
 
 from tests.bounds.exact import fractions
-from verifier.search.clipping import clip
+from verifier.search.clipping import clip, least_over, least_within
 
 
 def scaled(rng: np.random.Generator, shape: tuple[int, ...], kind: str) -> np.ndarray:
@@ -85,3 +86,66 @@ def test_planes_that_are_not_finite_clip_nothing() -> None:
         warnings.simplefilter("ignore", RuntimeWarning)
         low, high = clip(lower, upper, np.array([[[1.0, np.nan]]]), np.array([[0.0]]), 2)
     assert not (low > high).any(), "NaN must not close a box"
+
+
+def value(row: np.ndarray, constant: float, x: list[Fraction]) -> Fraction:
+    return sum((w * v for w, v in zip(fractions(row), x)), Fraction(float(constant)))
+
+
+def bounded(seed: int, kinds: tuple[str, ...]) -> int:
+    """Number of points tested; asserts that no row is less at one than its bound, over the box or where a plane is not positive."""
+    rng = np.random.default_rng(seed)
+    n, count = int(rng.integers(1, 6)), 5
+    kind = str(rng.choice(kinds))
+    lower = scaled(rng, (n,), kind)
+    upper = lower + np.abs(scaled(rng, (n,), kind)) * (rng.random(n) < 0.9)
+    a, rows, constants = scaled(rng, (n,), kind) * (rng.random(n) < 0.85), scaled(rng, (count, n), kind), scaled(rng, (count,), kind)
+    middle = lower + rng.random(n) * (upper - lower)
+    c = float(-(a @ middle) * (1 + rng.choice([0.0, 1e-15, 0.3]) * rng.normal()))
+    with np.errstate(all="ignore"):
+        over = least_over(lower[None], upper[None], rows, constants)[0]
+        same = (np.repeat(v[None], count, axis=0) for v in (lower, upper, a))
+        within = least_within(*same, np.full(count, c), rows, constants)
+    tested = 0
+    points = [[Fraction(float(v)) for v in p] for p in (lower, upper, middle, *(np.where(rng.random((6, n)) < 0.5, lower, upper)))]
+    for x in points + [p for _ in range(8) if (p := on_a_plane(rng, a, c, lower, upper)) is not None]:
+        for j in range(count):
+            exact = value(rows[j], constants[j], x)
+            assert not Fraction(float(over[j])) > exact if np.isfinite(over[j]) else not over[j] == np.inf, f"seed {seed} ({kind})"
+            if allowed(a[None], np.array([c]), x):
+                tested += 1
+                assert not within[j] > exact, f"seed {seed} ({kind}): row {j} at {list(map(float, x))}"
+    return tested
+
+
+def test_no_row_is_less_than_its_bound() -> None:
+    assert sum(bounded(seed, ("plain", "scales", "integers", "extreme")) for seed in range(600)) > 3000
+
+
+def test_no_row_is_less_than_its_bound_by_underflow() -> None:
+    for seed in range(300):
+        bounded(seed, ("tiny",))
+
+
+def test_bounds_within_a_plane_are_those_of_a_linear_program() -> None:
+    """Where the plane excludes a part of the box, they are greater than over the box."""
+    better = 0
+    for seed in range(120):
+        rng = np.random.default_rng(seed)
+        n = int(rng.integers(2, 8))
+        lower, a, row = rng.normal(size=n), rng.normal(size=n), rng.normal(size=n)
+        upper = lower + rng.random(n)
+        c = float(-(a @ (lower + rng.random(n) * (upper - lower))))
+        found = least_within(lower[None], upper[None], a[None], np.array([c]), row[None], np.zeros(1))[0]
+        truth = linprog(row, A_ub=a[None], b_ub=[-c], bounds=list(zip(lower, upper)))
+        np.testing.assert_allclose(found, truth.fun, atol=2e-6)
+        better += found > least_over(lower[None], upper[None], row[None], np.zeros(1))[0, 0] + 1e-6
+    assert better > 40
+
+
+def test_rows_without_a_finite_bound_have_none() -> None:
+    lower, upper = np.array([[-1.0, 0.0]]), np.array([[1.0, 2.0]])
+    for a, c in (([np.inf, 1.0], 0.0), ([np.nan, 1.0], 0.0), ([1.0, 1.0], -np.inf), ([0.0, 0.0], -1.0)):
+        with np.errstate(all="ignore"):
+            found = least_within(lower, upper, np.array([a]), np.array([c]), np.array([[1.0, 1.0]]), np.zeros(1))
+        assert not found[0] > -1.0

@@ -9,11 +9,11 @@ import numpy as np
 from scipy.optimize import linprog
 
 from tests.bounds.exact import fractions
-from verifier.search.conjunction import refuted_together
+from verifier.search.conjunction import mixture, refuted_together
 
 
-def touching(rng: np.random.Generator, n: int, rows: int, kind: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Box (n,) and planes a (rows, n), c (rows,) of which all are <= 0, most hardly so, at one exact point of the box."""
+def touching(rng: np.random.Generator, n: int, rows: int, kind: str) -> tuple[np.ndarray, ...]:
+    """Box (n,), planes a (rows, n), c (rows,), and a point of the box where all of them are <= 0, most hardly so."""
     lower = rng.normal(size=n)
     upper = lower + np.abs(rng.normal(size=n)) * float(rng.choice([1.0, 1e-9, 0.0]))
     a = rng.normal(size=(rows, n))
@@ -29,13 +29,13 @@ def touching(rng: np.random.Generator, n: int, rows: int, kind: str) -> tuple[np
         c[r] = float(exact)
         if Fraction(c[r]) > exact:
             c[r] = np.nextafter(c[r], -np.inf)
-    return lower, upper, a, c
+    return lower, upper, a, c, x
 
 
 def test_a_feasible_box_is_never_refuted() -> None:
     for seed in range(1200):
         rng = np.random.default_rng(seed)
-        lower, upper, a, c = touching(rng, int(rng.integers(1, 6)), int(rng.integers(2, 6)), ("plain", "opposed", "scales")[seed % 3])
+        lower, upper, a, c, _ = touching(rng, int(rng.integers(1, 6)), int(rng.integers(2, 6)), ("plain", "opposed", "scales")[seed % 3])
         assert not refuted_together(lower[None], upper[None], a[None], c[None])[0], f"seed {seed}"
 
 
@@ -65,3 +65,12 @@ def test_planes_that_are_not_finite_refute_nothing() -> None:
             a = np.array([[[bad, 1.0], [1.0, 1.0]]])
             assert not refuted_together(*box, a, np.array([[-1.0, -1.0]]))[0]
             assert not refuted_together(*box, np.ones((1, 2, 2)), np.array([[-5.0, bad if bad != np.inf else -5.0]]))[0]
+
+
+def test_a_mixture_is_not_positive_where_no_plane_is() -> None:
+    for seed in range(900):
+        rng = np.random.default_rng(seed)
+        lower, upper, a, c, x = touching(rng, int(rng.integers(1, 6)), int(rng.integers(1, 6)), ("plain", "opposed", "scales")[seed % 3])
+        plane, offset = (v[0] for v in mixture(lower[None], upper[None], a[None], c[None]))
+        value = sum((w * v for w, v in zip(fractions(plane), fractions(x))), Fraction(float(offset)))
+        assert value <= 0, f"seed {seed}"
