@@ -531,7 +531,7 @@ FAULTS = (
     ),
     Fault("clip without rounding of bounds", CLIPPING, "return np.asarray(gamma(2 * n + 12) * 2 * sizes + 1e-300)", "return 0.0 * sizes"),
     Fault("complete clip without the plane's constant", CLIPPING, "+ constants + b * c\n", "+ constants\n"),
-    Fault("complete clip with a negative multiplier", CLIPPING, "b = np.where((slope > 0) & ", "b = np.where((slope > 0), 1.0, -1.0) * np.where("),
+    Fault("complete clip with a negative multiplier", CLIPPING, "b = np.where((slope > 0) & ", "b = np.sign(slope) * np.where("),
     Fault("splits of the other side", NARROWING, "place[splits.neuron], (splits.side > 0)", "place[splits.neuron], (splits.side < 0)"),
     Fault("splits without their points", NARROWING, "constants[below, at] + splits.side * splits.point", "constants[below, at]"),
     Fault("first neurons where the plane is positive", NARROWING, "return a[at, best], c[at, best]", "return -a[at, best], -c[at, best]"),
@@ -546,8 +546,8 @@ FAULTS = (
     Fault(
         "closed by the proposal",
         SUBPROBLEMS,
-        "refuted[pick] = tree.excluded(rows, splits.disjunct[pick])",
-        "refuted[pick] = tree.targets.refuted(bounds[pick] + 1e-3, splits.disjunct[pick])",
+        "closed[pick] = tree.excluded(rows, splits.disjunct[pick])",
+        "closed[pick] = tree.targets.refuted(found.bounds[pick] + 1e-3, splits.disjunct[pick])",
     ),
     Fault(
         "closed with a tolerance",

@@ -1,4 +1,4 @@
-"""Clipping never removes a point that all planes allow, and no row is less there than its bound: compared in rationals, without tolerance."""
+"""Clipping never removes a point that all planes allow, no row is less there than its bound: compared in rationals, without tolerance."""
 
 from __future__ import annotations
 

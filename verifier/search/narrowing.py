@@ -38,8 +38,9 @@ def narrowed(tree: Tree, splits: Splits, pick: np.ndarray, rows: ExactRows) -> S
     cuts = np.concatenate([rows.planes, plane[:, None]], axis=1), np.concatenate([rows.offsets, offset[:, None]], axis=1)
     lower, upper = clip(*box, *cuts, 1)
     below, above = splits.below[pick], splits.above[pick]
-    below[:, total:], above[:, total:] = lower, upper
-    _narrow_first(tree, below, above, _best(lower, np.maximum(lower, upper), *cuts))
+    # A bound that is NaN is none.
+    below[:, total:], above[:, total:] = np.fmax(below[:, total:], lower), np.fmin(above[:, total:], upper)
+    _narrow_first(tree, below, above, _best(below[:, total:], above[:, total:], *cuts))
     both = splits.below.copy(), splits.above.copy()
     both[0][pick], both[1][pick] = below, above
     return replace(splits, below=both[0], above=both[1])
@@ -61,7 +62,7 @@ def _planes(tree: Tree, splits: Splits, rows: ExactRows) -> tuple[np.ndarray, np
 
 def _best(lower: np.ndarray, upper: np.ndarray, a: np.ndarray, c: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Of planes (B, R, n), (B, R) those (B, n), (B,) that cut off most: their values are greatest, in units of how they vary."""
-    radius = np.einsum("brn,bn->br", np.abs(a), 0.5 * upper - 0.5 * lower)
+    radius = np.einsum("brn,bn->br", np.abs(a), np.maximum(0.5 * upper - 0.5 * lower, 0.0))
     value = np.einsum("brn,bn->br", a, 0.5 * lower + 0.5 * upper) + c
     best, at = (value / np.maximum(radius, 1e-300)).argmax(axis=1), np.arange(len(a))
     return a[at, best], c[at, best]
@@ -72,7 +73,6 @@ def _narrow_first(tree: Tree, below: np.ndarray, above: np.ndarray, plane: tuple
     neurons, (up, down), (base, roof) = tree.first
     lower, upper = below[:, tree.neurons.total :], above[:, tree.neurons.total :]
     upper = np.maximum(lower, upper)
-    # A bound that is NaN is none.
     below[:, neurons] = np.fmax(below[:, neurons], least_over(lower, upper, up, base))
     above[:, neurons] = np.fmin(above[:, neurons], -least_over(lower, upper, down, roof))
     b, f = np.nonzero((below[:, neurons] < 0) & (above[:, neurons] > 0))

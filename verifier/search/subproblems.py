@@ -131,26 +131,32 @@ def bound(tree: Tree, splits: Splits, schedule: Schedule, context: Context) -> B
     found = tree.recorder.run(ascent) if tree.recorder is not None else None
     dual, parameters = found if found is not None else ascent.run(closed, context.out_of_time)
     bounds = tree.targets.add_constant(to_numpy(dual.lower).astype(np.float64), splits.disjunct)
-    promising = ((bounds > 0) | (strict & (bounds >= 0))).any(axis=1) & ~empty
-    if bounds.shape[1] > 1:  # rows that refute together may each look hopeless
-        promising = ~empty
     improved = replace(
         splits,
         slopes=tree.packed(parameters),
         multiplier=_gathered(tree, splits, parameters),
         bound=np.maximum(splits.bound, bounds.max(axis=1)),
     )
-    clipped = ~empty & narrowing.promising(dual, bounds, near[:, total:], far[:, total:]) if tree.clips else np.zeros(len(splits), bool)
-    refuted, pick = empty.copy(), np.flatnonzero(promising | clipped)
-    if len(pick):
-        rows = tree.exact_rows(splits.select(pick), parameters, pick)
-        refuted[pick] = tree.excluded(rows, splits.disjunct[pick])
-    if clipped.any():
-        improved = narrowing.narrowed(tree, improved, pick, rows)
-        low, high = tree.enclosures(improved)
-        refuted |= to_numpy(xp.any(low > high, axis=1))
-        high = xp.maximum(low, high)
-    return Bounded(improved, bounds, dual, parameters, low, high, refuted)
+    bounded = Bounded(improved, bounds, dual, parameters, low, high, empty)
+    # Rows that refute together may each look hopeless.
+    hopeful = np.ones(len(splits), bool) if bounds.shape[1] > 1 else ((bounds > 0) | (strict & (bounds >= 0))).any(axis=1)
+    clipped = narrowing.promising(dual, bounds, near[:, total:], far[:, total:]) if tree.clips else np.zeros(len(splits), bool)
+    return _settled(tree, bounded, np.flatnonzero((hopeful | clipped) & ~empty), bool(clipped.any()))
+
+
+def _settled(tree: Tree, found: Bounded, pick: np.ndarray, clips: bool) -> Bounded:
+    """The same after a rigorous evaluation of those at `pick` (P,): what that refutes is closed, the rest narrowed if `clips`."""
+    if not len(pick):
+        return found
+    splits, closed, xp = found.splits, found.closed.copy(), tree.exact.xp
+    rows = tree.exact_rows(splits.select(pick), found.parameters, pick)
+    closed[pick] = tree.excluded(rows, splits.disjunct[pick])
+    if not clips:
+        return replace(found, closed=closed)
+    splits = narrowing.narrowed(tree, splits, pick, rows)
+    low, high = tree.enclosures(splits)
+    closed |= to_numpy(xp.any(low > high, axis=1))
+    return replace(found, splits=splits, low=low, high=xp.maximum(low, high), closed=closed)
 
 
 def _gathered(tree: Tree, splits: Splits, parameters: Parameters) -> np.ndarray:

@@ -114,7 +114,8 @@ class Tree:
         full = Network(full_neurons, kept, full_below, full_above, _root_lines(full_neurons, full_below, full_above))
         domains = Enclosures(below, above, len(lower), exact)
         costs, recorder = PseudoCosts(neurons.total), Recorder.on(proposals)
-        return Tree(full, reduction, neurons, exact, proposals, root, targets, below, above, domains, loose, lines, costs, recorder, clips and len(lower) <= _CLIPPED and len(below) <= _OWN)
+        own = clips and len(lower) <= _CLIPPED and len(below) <= _OWN
+        return Tree(full, reduction, neurons, exact, proposals, root, targets, below, above, domains, loose, lines, costs, recorder, own)
 
     @property
     def tight(self) -> bool:
