@@ -561,7 +561,7 @@ FAULTS = (
         "return ExactRows(bounds, to_numpy(dual.coefficients), offsets, to_numpy(lower), to_numpy(upper))",
         "return ExactRows(bounds, to_numpy(dual.coefficients), 0 * offsets + 1, to_numpy(lower), to_numpy(upper))",
     ),
-    Fault("promising is proved", SUBPROBLEMS, "promising = ((bounds > 0) |", "promising = ((bounds > -0.01) |", loose=True),
+    Fault("promising is proved", SUBPROBLEMS, "else ((bounds > 0) |", "else ((bounds > -0.01) |", loose=True),
     Fault("undecidable is proved", EXPLORATION, "stuck += int(np.sum(~divisible))", "pass"),
     Fault("due subproblems lost", EXPLORATION, "due.append(parents.select(narrowed))", "pass"),
     Fault("due subproblems not taken back", NEURONS, "self.frontier.push(part.due)", "pass"),
