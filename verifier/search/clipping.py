@@ -64,7 +64,7 @@ def least_within(
     least = np.einsum("pn,pn->p", mixed, np.where(mixed > 0, lower, upper)) + constants + b * c
     largest = np.maximum(np.abs(lower), np.abs(upper))
     sizes = np.einsum("pn,pn->p", np.abs(rows) + b[:, None] * np.abs(a), largest) + np.abs(constants) + b * np.abs(c)
-    return np.asarray(least - _lost(rows.shape[1], sizes))
+    return np.asarray(least - _lost(rows.shape[1], sizes) - 1e-300 * largest.sum(axis=1))  # the last for b a that underflows
 
 
 def _lost(n: int, sizes: np.ndarray) -> np.ndarray:

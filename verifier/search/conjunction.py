@@ -40,7 +40,8 @@ def mixture(lower: np.ndarray, upper: np.ndarray, a: np.ndarray, c: np.ndarray) 
     w = _weights(0.5 * lower + 0.5 * upper, 0.5 * upper - 0.5 * lower, a, c, used)
     largest = np.maximum(np.abs(lower), np.abs(upper))
     sizes = np.einsum("br,br->b", w, np.einsum("brn,bn->br", np.abs(a), largest) + np.abs(c))
-    offset = np.einsum("br,br->b", w, c) - gamma(a.shape[1] + 12) * 2 * sizes - 1e-300
+    lost = gamma(a.shape[1] + 12) * 2 * sizes + 1e-300 * (1.0 + largest.sum(axis=1))  # the last for what underflows
+    offset = np.einsum("br,br->b", w, c) - lost
     return np.einsum("br,brn->bn", w, a), offset
 
 
