@@ -23,8 +23,8 @@ which without any comparison has no end."""
 _FEWER = 5
 """Levels after which one input less is tried. Two from the root on are a third faster on most of ACAS Xu, but one wrong choice made 227
 boxes of avoidance_monotone into more than 100,000."""
-_SHALLOW, _AT_TIMES = 10, 3
-"""Depth up to which the second opinion leads, and of so many levels further down, one. A wrong choice costs most near the root."""
+_AT_TIMES = 3
+"""Of so many levels, one is for a comparison where bounds before the tangents are moved are a poor guide."""
 
 
 def smooth(operator: Nonlinear) -> bool:
@@ -99,16 +99,13 @@ def input_candidates(
     lost, sloped = (np.where(wide, score, -1.0) for score in (lost, sloped))
     lost = np.where(lost.max(axis=1, keepdims=True, initial=0.0) > 0, lost, sloped)
     at, first, second = np.arange(len(lost)), lost.argmax(axis=1), sloped.argmax(axis=1)
-    # Where halves do not differ the first is taken. Steps lose as much however narrow most inputs are: by what is lost alone it would
-    # be the same input at every depth.
-    turn = ~paid & (depth % _AT_TIMES == _AT_TIMES - 1)
-    second_leads = np.zeros_like(turn) if smooth else turn | (~paid & (depth < _SHALLOW))
     key = lost / (1.0 + lost.max(axis=1, keepdims=True, initial=0.0))
     key[at, first] += 2.0
-    key[at, second] += np.where(second_leads, 3.0, 1.0)
+    key[at, second] += 1.0
     order = np.argsort(-key, axis=1, kind="stable")[:, :look_ahead]
     # Always one more: an input that both name may be the wrong one at every depth.
-    tried = np.where(turn, 2, 1) if smooth else np.where(paid, 1, np.maximum(2, look_ahead - depth // _FEWER))
+    compared = np.where(depth % _AT_TIMES == _AT_TIMES - 1, 2, 1) if smooth else np.maximum(2, look_ahead - depth // _FEWER)
+    tried = np.where(paid, 1, compared)
     worth = np.take_along_axis(wide, order, axis=1) & (np.arange(order.shape[1]) < tried[:, None])
     return np.where(worth, order, -1)
 
