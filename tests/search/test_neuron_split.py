@@ -49,7 +49,7 @@ def test_what_cores_do_not_finish_in_time_stays_open() -> None:
         return original(self, function, items)  # type: ignore[arg-type]
 
     with patch.object(neuron_split, "_FIRST", 4), patch.object(Workers, "map", late):
-        for seed in (0, 1, 3, 4, 6, 7, 9, 10):
+        for seed in (0, 1, 3, 4, 6, 7, 9, 10, 12, 13, 15, 16, 18, 19):
             outcome = graphs.search_neurons(*query(seed), seconds=30.0, threads=2, batch=8)
             assert outcome.proved and outcome.proved_share == pytest.approx(1.0)
-    assert exchanges[1] > 1
+    assert exchanges[1] > 2

@@ -17,7 +17,7 @@ from verifier.bounds.dual import Dual
 from verifier.search.clipping import clip, least_over, least_within
 from verifier.search.conjunction import mixture
 from verifier.search.splits import Splits
-from verifier.search.tree import ExactRows, Tree
+from verifier.search.tree import ExactRows, First, Tree
 
 _WORTH = 0.95
 """Part of the box along an input that a plane leaves at most where an exact plane is worth its time."""
@@ -33,23 +33,26 @@ def promising(dual: Dual, bounds: np.ndarray, lower: Array, upper: Array) -> np.
 def narrowed(tree: Tree, splits: Splits, pick: np.ndarray, rows: ExactRows) -> Splits:
     """Subproblems whose enclosures of their own are narrowed, of those at `pick` (P,), to where none of the `rows` (P,) is positive; where
     they cross, that is nowhere."""
-    total, (a, c), box = tree.neurons.total, _planes(tree, splits.select(pick), rows), (rows.lower, rows.upper)
+    first = tree.first
+    if first is None:
+        raise TypeError("subproblems of this tree have no enclosures of their own")
+    total, (a, c), box = tree.neurons.total, _planes(first, splits.select(pick), rows), (rows.lower, rows.upper)
     plane, offset = mixture(*box, a, c)
     cuts = np.concatenate([rows.planes, plane[:, None]], axis=1), np.concatenate([rows.offsets, offset[:, None]], axis=1)
     lower, upper = clip(*box, *cuts, 1)
     below, above = splits.below[pick], splits.above[pick]
     # A bound that is NaN is none.
     below[:, total:], above[:, total:] = np.fmax(below[:, total:], lower), np.fmin(above[:, total:], upper)
-    _narrow_first(tree, below, above, _best(below[:, total:], above[:, total:], *cuts))
+    _narrow_first(first, total, below, above, _best(below[:, total:], above[:, total:], *cuts))
     both = splits.below.copy(), splits.above.copy()
     both[0][pick], both[1][pick] = below, above
     return replace(splits, below=both[0], above=both[1])
 
 
-def _planes(tree: Tree, splits: Splits, rows: ExactRows) -> tuple[np.ndarray, np.ndarray]:
+def _planes(first: First, splits: Splits, rows: ExactRows) -> tuple[np.ndarray, np.ndarray]:
     """(B, R + D, n), (B, R + D): the planes of the rows, and of the splits of first neurons, which are not positive where those hold."""
-    neurons, planes, constants = tree.first
-    place = np.full(tree.neurons.total + tree.graph.input_size, -1)
+    neurons, planes, constants = first
+    place = np.full(max(splits.neuron.max(initial=0), neurons.max(initial=0)) + 1, -1)
     place[neurons] = np.arange(len(neurons))
     at, below = place[splits.neuron], (splits.side > 0).astype(int)  # value >= point:  -value + point <= 0
     known = (splits.side != 0) & (at >= 0)
@@ -68,10 +71,10 @@ def _best(lower: np.ndarray, upper: np.ndarray, a: np.ndarray, c: np.ndarray) ->
     return a[at, best], c[at, best]
 
 
-def _narrow_first(tree: Tree, below: np.ndarray, above: np.ndarray, plane: tuple[np.ndarray, np.ndarray]) -> None:
+def _narrow_first(first: First, total: int, below: np.ndarray, above: np.ndarray, plane: tuple[np.ndarray, np.ndarray]) -> None:
     """Narrow the enclosures below, above (B, T' + n) of first neurons, in place: by the box, then where the plane is not positive."""
-    neurons, (up, down), (base, roof) = tree.first
-    lower, upper = below[:, tree.neurons.total :], above[:, tree.neurons.total :]
+    neurons, (up, down), (base, roof) = first
+    lower, upper = below[:, total:], above[:, total:]
     upper = np.maximum(lower, upper)
     below[:, neurons] = np.fmax(below[:, neurons], least_over(lower, upper, up, base))
     above[:, neurons] = np.fmin(above[:, neurons], -least_over(lower, upper, down, roof))

@@ -8,7 +8,7 @@ bound that has to be rigorous is evaluated on the network itself, with the same 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -61,13 +61,21 @@ class Network:
         return Program.of(self.neurons.graph)
 
 
+class First(NamedTuple):
+    """Neurons (F,) that are affine in the input, and planes (2, F, n), (2, F), rigorous, below them and below their negatives."""
+
+    neurons: np.ndarray
+    planes: np.ndarray
+    offsets: np.ndarray
+
+
 @dataclass(frozen=True, eq=False)
 class Tree:
     """graph: the reduced graph; neurons: the numbering of its T' neurons. below, above (T' + n,): their enclosures at the
     root, then those of the inputs; domains: these, and narrower ones of some subproblems. loose: nonlinear node -> indices of
     the neurons whose slopes subproblems store. lines: nonlinear node -> initial lines (1, 1, size) at the root, used for all others.
-    costs: what has been learned of splits. recorder: of the ascents, where the start of an operation takes its time. clips: subproblems
-    have enclosures of their own, without what a row excludes; only for trees that look for counterexamples.
+    costs: what has been learned of splits. recorder: of the ascents, where the start of an operation takes its time. first: where
+    subproblems have enclosures of their own, without what a row excludes; only in trees that look for counterexamples.
     """
 
     network: Network
@@ -84,7 +92,7 @@ class Tree:
     lines: Mapping[int, Lines]
     costs: PseudoCosts
     recorder: Recorder | None
-    clips: bool
+    first: First | None
 
     @staticmethod
     def of(
@@ -114,8 +122,14 @@ class Tree:
         full = Network(full_neurons, kept, full_below, full_above, _root_lines(full_neurons, full_below, full_above))
         domains = Enclosures(below, above, len(lower), exact)
         costs, recorder = PseudoCosts(neurons.total), Recorder.on(proposals)
+        tree = Tree(full, reduction, neurons, exact, proposals, root, targets, below, above, domains, loose, lines, costs, recorder, None)
         own = clips and len(lower) <= _CLIPPED and len(below) <= _OWN
-        return Tree(full, reduction, neurons, exact, proposals, root, targets, below, above, domains, loose, lines, costs, recorder, own)
+        return replace(tree, first=tree._affine()) if own else tree
+
+    @property
+    def clips(self) -> bool:
+        """Subproblems have enclosures of their own."""
+        return self.first is not None
 
     @property
     def tight(self) -> bool:
@@ -193,26 +207,21 @@ class Tree:
             above = xp.minimum(above, self.exact.asarray(splits.above))
         return splits.clamp(below, above)
 
-    @cached_property
-    def first(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Neurons (F,) that are affine in the input, and planes (2, F, n), (2, F), rigorous, below them and below their negatives."""
-        network, found = self.network.neurons.graph, []
-        for m in self.graph.preactivations:
-            p = self.original(m)
-            if set(network.nonlinear).isdisjoint(network.ancestors(p)):
-                s = self.neurons.slices[m]
-                found.append((np.arange(s.start, s.stop), *self._affine(p, self.places(m, p))))
-        if not found:
-            return np.zeros(0, np.int64), np.zeros((2, 0, network.input_size)), np.zeros((2, 0))
-        neurons, planes, offsets = zip(*found)
-        return np.concatenate(neurons), np.concatenate(planes, axis=1), np.concatenate(offsets, axis=1)
-
-    def _affine(self, p: int, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        exact, total, graph = self.exact, self.network.neurons.total, self.network.neurons.graph.to(self.exact)
+    def _affine(self) -> First:
+        exact, network, total = self.exact, self.network.neurons.graph, self.network.neurons.total
+        graph, weights = network.to(exact), self.root.weights.to(exact)
         lower, upper = (exact.asarray(side[None, total:]) for side in (self.network.below, self.network.above))
-        rows = {p: unit_rows(exact, places[None], graph.nodes[p].shape)}
-        dual = evaluate(graph, rows, Problem(lower, upper, {}, {}, {}), self.root.weights.to(exact))
-        return to_numpy(dual.coefficients)[0].reshape(2, len(places), -1), to_numpy(dual.offset)[0].reshape(2, len(places))
+        found = [First(np.zeros(0, np.int64), np.zeros((2, 0, network.input_size)), np.zeros((2, 0)))]
+        for m in self.graph.preactivations:
+            p, s = self.original(m), self.neurons.slices[m]
+            if set(network.nonlinear).isdisjoint(network.ancestors(p)):
+                places = self.places(m, p)
+                rows = {p: unit_rows(exact, places[None], graph.nodes[p].shape)}
+                dual = evaluate(graph, rows, Problem(lower, upper, {}, {}, {}), weights)
+                planes = to_numpy(dual.coefficients)[0].reshape(2, len(places), -1)
+                found.append(First(np.arange(s.start, s.stop), planes, to_numpy(dual.offset)[0].reshape(2, -1)))
+        neurons, planes, offsets = zip(*found)
+        return First(np.concatenate(neurons), np.concatenate(planes, axis=1), np.concatenate(offsets, axis=1))
 
     def on_network(self, splits: Splits) -> tuple[Array, Array]:
         """The same over the network itself, (B, T + n)."""
