@@ -175,8 +175,12 @@ def scatter_add(shape: tuple[int, ...], axis: int, indices: Array, values: Array
     return out
 
 
-_DEEP = 32
-"""Channels of a group from which on a product for each element of a kernel is faster than one with unfolded patches."""
+_DEEP, _DEEP_BOTH = 32, 16
+"""Channels that a convolution reads, and that its adjoint reads and writes, from which on images are worked on as rows of pixels: few
+products of long matrices in place of many of short ones. For 128 images of 2 x 2 pixels and 64 channels the adjoint to 128 channels
+takes 0.9 ms instead of 4 in float32; for 16 channels or fewer patches of a whole kernel are the better matrices."""
+_Windows = list[tuple[slice, slice]]
+"""Rows and columns of an image that each element of a kernel meets."""
 _CACHED = 1 << 19
 """Numbers that a convolution works on at a time: for 200 images of 16 channels of 32 x 32 its adjoint takes 27 ms instead of 60."""
 
@@ -201,18 +205,34 @@ def convolve(
     if _tiles((kh, kw), stride, dilation):
         tiles = xp.reshape(padded[:, :, : oh * kh, : ow * kw], (n, groups * per_group, oh, kh, ow, kw))
         patches = xp.permute_dims(tiles, (0, 1, 3, 5, 2, 4))
-    elif per_group >= _DEEP:
-        parts = (xp.reshape(padded[:, :, rows, columns], (n, groups, per_group, oh * ow)) for rows, columns in windows)
-        products = (xp.matmul(element, part) for element, part in zip(_elements(w, groups), parts))
-        out = next(products)
-        for product in products:
-            out += product
-        return xp.reshape(out, (n, outputs, oh, ow))
+    elif groups == 1 and per_group >= _DEEP:
+        return _convolve_pixels(padded, w, windows, (oh, ow))
     else:
         patches = xp.stack([padded[:, :, rows, columns] for rows, columns in windows], axis=2)
     patches = xp.reshape(patches, (n, groups, per_group * kh * kw, oh * ow))
     kernel = xp.reshape(w, (1, groups, outputs // groups, per_group * kh * kw))
     return xp.reshape(xp.matmul(kernel, patches), (n, outputs, oh, ow))
+
+
+def _convolve_pixels(padded: Array, w: Array, windows: _Windows, size: tuple[int, int]) -> Array:
+    """`convolve` of padded images to images of `size`, each a list of pixels, channels last: a product for each element of the kernel."""
+    xp, (outputs, inputs) = namespace(padded), w.shape[:2]
+    pixels, elements = xp.permute_dims(padded, (0, 2, 3, 1)), _elements(xp.permute_dims(w, (1, 0, 2, 3)), 1)
+    products = (xp.reshape(pixels[:, rows, columns], (-1, inputs)) @ element[0] for element, (rows, columns) in zip(elements, windows))
+    out = next(products)
+    for product in products:
+        out += product
+    return xp.permute_dims(xp.reshape(out, (len(padded), *size, outputs)), (0, 3, 1, 2))
+
+
+def _adjoint_pixels(y: Array, w: Array, windows: _Windows, size: tuple[int, int]) -> Array:
+    """The adjoint of that: images y (N, O, oh, ow) to padded ones of `size`."""
+    xp, (outputs, inputs) = namespace(y), w.shape[:2]
+    pixels = xp.reshape(xp.permute_dims(y, (0, 2, 3, 1)), (-1, outputs))
+    out = xp.zeros((len(y), *size, inputs), dtype=y.dtype, **_on(y))
+    for element, (rows, columns) in zip(_elements(w, 1), windows):
+        out[:, rows, columns] += xp.reshape(pixels @ element[0], (len(y), *y.shape[2:], inputs))
+    return xp.permute_dims(out, (0, 3, 1, 2))
 
 
 def convolve_adjoint(
@@ -232,7 +252,11 @@ def convolve_adjoint(
     few = _few(y, math.prod(y.shape[1:]) + channels * math.prod(size))
     if few < n:
         return np.concatenate([convolve_adjoint(y[i : i + few], w, size, stride, padding, dilation, groups) for i in range(0, n, few)])
-    out = xp.zeros((n, channels, size[0] + top + bottom, size[1] + left + right), dtype=y.dtype, **_on(y))
+    padded, windows = (size[0] + top + bottom, size[1] + left + right), _windows((kh, kw), (oh, ow), stride, dilation)
+    if not _tiles((kh, kw), stride, dilation) and groups == 1 and min(outputs, per_group) >= _DEEP_BOTH:
+        out = _adjoint_pixels(y, w, windows, padded)
+        return out[:, :, top : top + size[0], left : left + size[1]]
+    out = xp.zeros((n, channels, *padded), dtype=y.dtype, **_on(y))
     flat = xp.reshape(y, (n, groups, outputs // groups, oh * ow))
     if _tiles((kh, kw), stride, dilation):
         kernel = xp.reshape(w, (1, groups, outputs // groups, per_group * kh * kw))
@@ -240,7 +264,7 @@ def convolve_adjoint(
         tiles = xp.permute_dims(columns, (0, 1, 4, 2, 5, 3))
         out[:, :, : oh * kh, : ow * kw] = xp.reshape(tiles, (n, channels, oh * kh, ow * kw))
     else:
-        for element, (rows, cells) in zip(_elements(w, groups), _windows((kh, kw), (oh, ow), stride, dilation)):
+        for element, (rows, cells) in zip(_elements(w, groups), windows):
             out[:, :, rows, cells] += xp.reshape(xp.matmul(xp.permute_dims(element, (0, 2, 1)), flat), (n, channels, oh, ow))
     return out[:, :, top : top + size[0], left : left + size[1]]
 
@@ -264,9 +288,7 @@ def _tiles(kernel: tuple[int, int], stride: tuple[int, int], dilation: tuple[int
     return kernel == stride and dilation == (1, 1)
 
 
-def _windows(
-    kernel: tuple[int, int], out: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int]
-) -> list[tuple[slice, slice]]:
+def _windows(kernel: tuple[int, int], out: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int]) -> _Windows:
     """Rows and columns of the padded image that each kernel element meets, kernel elements in C order."""
     spans = [[slice(k * d, k * d + (o - 1) * s + 1, s) for k in range(n)] for n, o, s, d in zip(kernel, out, stride, dilation)]
     return [(rows, columns) for rows in spans[0] for columns in spans[1]]

@@ -29,8 +29,9 @@ CASES = list(
 def test_matches_torch(
     stride: tuple, padding: tuple, dilation: tuple, groups: int, kernel: tuple, deep: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With a product for each element of the kernel as well as with one for all."""
+    """As rows of pixels as well as image by image."""
     monkeypatch.setattr(arrays_module, "_DEEP", deep)
+    monkeypatch.setattr(arrays_module, "_DEEP_BOTH", deep)
     rng = np.random.default_rng(5)
     size = (9, 11)
     x, w = rng.normal(size=(2, 4, *size)), rng.normal(size=(8, 4 // groups, *kernel))
