@@ -112,6 +112,13 @@ def namespace(x: Array) -> Any:
     return xp
 
 
+def varying(lower: Array, upper: Array) -> Array:
+    """True where a float lies between lower and upper. Bounds between which there is none, such as 0.1 rounded outward, enclose one number
+    and cannot be halved."""
+    middle = 0.5 * lower + 0.5 * upper
+    return (middle > lower) & (middle < upper)
+
+
 def at_least(x: Array, least: float) -> Array:
     """max(x, least). For torch not by its `maximum`, which takes a number to the device first, and so waits for the device."""
     return x.clamp(min=least) if is_torch(x) else np.maximum(x, least)

@@ -13,7 +13,7 @@ import pytest
 
 from tests import graphs, models
 from tests.bounds import exact, test_rigorous
-from verifier.arrays import Arrays, to_numpy
+from verifier.arrays import Arrays, to_numpy, varying
 from verifier.bounds import forward, interval
 from verifier.bounds.dual import Interval
 from verifier.bounds.forward import Form, Forms, forms_pay
@@ -43,8 +43,8 @@ def forms_of(graph: Graph, arrays: Arrays, lower: np.ndarray, upper: np.ndarray)
 def assert_describes(forms: list[Form], graph: Graph, lower: np.ndarray, upper: np.ndarray, x: np.ndarray, what: str) -> int:
     """The forms of one box hold at the point x, and the enclosures that follow. Returns the number of finite remainders."""
     centre, radius = exact.fractions(forms[0].points[0, -1]), exact.fractions(forms[0].points[0, :-1].sum(axis=0))
-    varying = np.flatnonzero(upper > lower)
-    eps = np.array([(Fraction(float(x[i])) - centre[i]) / radius[i] for i in varying], dtype=object)
+    moving = np.flatnonzero(varying(lower, upper))
+    eps = np.array([(Fraction(float(x[i])) - centre[i]) / radius[i] for i in moving], dtype=object)
     assert all(abs(e) <= 1 for e in eps), f"{what}: the input is outside of its form"
     finite = 0
     for n, (form, value) in enumerate(zip(forms, exact.values(graph, x))):
@@ -212,6 +212,20 @@ def test_columns_are_those_of_the_box() -> None:
     forms = forms_of(b.graph(), graphs.EXACT, lower, upper)
     assert [forms[n].points.shape[1] for n in (0, moving, still, both)] == [2, 2, 1, 2]
     assert (forms[still].remainder < 1e-290).all()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_inputs_between_two_floats_have_no_columns(seed: int) -> None:
+    """A number that was rounded outward, such as 0.1, does not vary, and either float may be its value."""
+    rng = np.random.default_rng(seed)
+    graph = test_rigorous.badly_scaled(rng, ("plain", "cancel"), graphs.PIECEWISE[:4])
+    lower, upper, points = test_rigorous.box_and_points(rng, graph.input_size)
+    rounded = rng.random(graph.input_size) < 0.6
+    upper[rounded] = np.nextafter(lower[rounded], np.inf)
+    points = [np.where(rounded, np.where(rng.random(len(x)) < 0.5, lower, upper), x) for x in points]
+    forms = forms_of(graph, graphs.EXACT, lower[None], upper[None])
+    assert forms[0].points.shape[1] <= 1 + int((~rounded).sum())
+    assert sum(assert_describes(forms, graph, lower, upper, x, f"seed {seed}") for x in points)
 
 
 def test_a_network_without_functions_has_no_remainder() -> None:

@@ -28,6 +28,17 @@ def test_few_inputs_are_split_with_forms_where_rows_are_too_dear(sizes: list[int
     assert ("forms" in plan.reason) == forms
 
 
+def test_numbers_that_were_rounded_outward_do_not_vary() -> None:
+    """All but three inputs are decimals such as 0.1, between two floats."""
+    graph = graphs.random_dense(np.random.default_rng(0), [20, 3000, 3000, 1])
+    lower = np.full((1, 20), 0.1)
+    upper = np.nextafter(lower, 1.0)
+    upper[:, :3] = 0.3
+    plan = make_plan(graph, lower, upper, None, "cpu", lambda: 0)
+    assert plan.forms
+    assert "3 of 20 inputs vary" in plan.reason
+
+
 def test_forms_give_way_to_rows_that_there_is_time_for() -> None:
     graph = graphs.random_dense(np.random.default_rng(0), [2, 3000, 3000, 1])
     plan = make_plan(graph, np.zeros((1, 2)), np.ones((1, 2)), None, "cpu", lambda: 0)

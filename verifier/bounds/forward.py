@@ -30,7 +30,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from verifier.arrays import Array, namespace
+from verifier.arrays import Array, namespace, varying
 from verifier.bounds.cost import row_cost
 from verifier.bounds.dual import Interval
 from verifier.bounds.rigorous import ErrorWeights, gamma
@@ -114,7 +114,7 @@ class Forms:
     def __init__(self, graph: Graph, lower: Array, upper: Array):
         xp = namespace(lower)
         self._graph, self._lower, self._upper = graph, lower, upper
-        vary = upper > lower
+        vary = varying(lower, upper)
         most = int(xp.max(xp.sum(xp.astype(vary, xp.int64), axis=1)))
         # (B, d): the inputs that vary in each box, and others, whose columns are zero, in those where fewer do.
         self._varying = xp.argsort(xp.where(vary, 0, 1), axis=1, stable=True)[:, :most]
@@ -160,13 +160,15 @@ class Forms:
         return xp.broadcast_to(xp.max(parents[0], axis=1, keepdims=True), (1, node.size))
 
     def _input(self) -> Form:
-        """Exact: the radius is rounded upward, so eps stays within its bounds."""
+        """Exact: the radius is rounded upward, so eps stays within its bounds. What does not vary is a number that was rounded outward."""
         xp, size = namespace(self._lower), self._lower.shape[1]
         centre = 0.5 * self._lower + 0.5 * self._upper
         radius = xp.maximum(self._upper - centre, centre - self._lower)
         radius = xp.where(radius > 0, radius * (1.0 + 2.0**-50) + _FLOOR, radius)
         unit = xp.astype(self._varying[:, :, None] == xp.arange(size, device=centre.device), centre.dtype)
-        return Form(xp.concat([unit * radius[:, None], centre[:, None]], axis=1), 0.0 * radius + _FLOOR)
+        vary = varying(self._lower, self._upper)
+        columns, rest = xp.where(vary, radius, 0.0), xp.where(vary, 0.0, radius) + _FLOOR
+        return Form(xp.concat([unit * columns[:, None], centre[:, None]], axis=1), rest)
 
     def _affine(self, n: int, operator: Affine) -> Form:
         graph, xp = self._graph, namespace(self._lower)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from verifier.arrays import Arrays, namespace, to_numpy
+from verifier.arrays import Arrays, namespace, to_numpy, varying
 from verifier.bounds import interval
 from verifier.bounds.ascent import Schedule
 from verifier.bounds.cost import row_cost
@@ -76,7 +76,7 @@ def root_bounds(
     magnitudes = Magnitudes(graph, lower, upper)
     stages = (schedule,) if start is not None else (Schedule(0), schedule)
     values: dict[int, Interval] = {}
-    forms = Forms(moved, low, high) if start is None and forms_pay(graph, int(np.sum(upper > lower))) else None
+    forms = Forms(moved, low, high) if start is None and forms_pay(graph, int(np.sum(varying(lower, upper)))) else None
     for p in graph.preactivations:
         if deadline():
             if start is None:

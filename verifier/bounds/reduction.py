@@ -14,7 +14,7 @@ from functools import partial
 
 import numpy as np
 
-from verifier.arrays import Array, Arrays, to_numpy
+from verifier.arrays import Array, Arrays, to_numpy, varying
 from verifier.bounds.cost import ELEMENT, row_cost
 from verifier.bounds.dual import Interval, relax
 from verifier.bounds.stability import unstable
@@ -101,10 +101,10 @@ def _partition(graph: Graph, known: Mapping[int, Interval], lower: np.ndarray, u
         slopes = [relax(op, known[p]).slope_lower[0, 0] for op in lines]
         loose[p] = np.flatnonzero(mask)
         active[p] = np.flatnonzero(~mask & np.any([s != 0 for s in slopes], axis=0))
-    varying = np.flatnonzero(upper > lower)
+    free = np.flatnonzero(varying(lower, upper))
     linear: dict[int, np.ndarray] = {}
     columns: dict[int, int] = {}
-    open_columns = len(varying)  # what an element of the present layer is a sum of
+    open_columns = len(free)  # what an element of the present layer is a sum of
     order = graph.preactivations
     for i, p in enumerate(order):
         columns[p] = open_columns
@@ -113,7 +113,7 @@ def _partition(graph: Graph, known: Mapping[int, Interval], lower: np.ndarray, u
         keep = len(active[p])
         linear[p] = active[p] if keep * (open_columns + rows) < rows * open_columns else np.zeros(0, np.int64)
         open_columns = len(loose[p]) + whole[p] + (len(linear[p]) if len(linear[p]) or not keep else open_columns)
-    return _Partition(loose, linear, columns, varying)
+    return _Partition(loose, linear, columns, free)
 
 
 _Columns = dict[tuple[str, int], np.ndarray]
@@ -214,7 +214,7 @@ class _Builder:
                     constant = constant + flat @ xp.reshape(xp.broadcast_to(node.operator.offset, node.shape), (node.size,))
                 parts = node.operator.transpose(lam)
             elif isinstance(node.operator, Input):
-                fixed = self.arrays.asarray(np.where(self.upper > self.lower, 0.0, self.lower))
+                fixed = self.arrays.asarray(np.where(varying(self.lower, self.upper), 0.0, self.lower))
                 constant = constant + flat @ fixed
                 columns["input", 0] = to_numpy(flat)[:, self.parts.varying].astype(np.float64)
                 break

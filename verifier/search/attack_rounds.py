@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from verifier.arrays import Arrays, to_numpy
+from verifier.arrays import Arrays, to_numpy, varying
 from verifier.attack import gradient
 from verifier.attack.witness import Witness
 from verifier.bounds.cost import row_cost
@@ -73,8 +73,8 @@ class AttackRounds:
     @property
     def _kinds(self) -> tuple[tuple[float, int], ...]:
         """Parts of the starting points, and times as many steps, of short descents and of long ones."""
-        varying = int((self.query.upper > self.query.lower).any(axis=0).sum())
-        return ((1.0, 1), (_FEWER, _LONGER)) if varying >= _WIDE else ((1.0, 1),)
+        inputs = int(varying(self.query.lower, self.query.upper).any(axis=0).sum())
+        return ((1.0, 1), (_FEWER, _LONGER)) if inputs >= _WIDE else ((1.0, 1),)
 
     def _until(self, limit: float) -> Callable[[], bool]:
         return lambda: self.context.out_of_time() or self.context.clock() > limit

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from verifier.arrays import varying
 from verifier.bounds.intermediate import RootBounds
 from verifier.search.events import Event
 from verifier.search.outcome import Context, Outcome
@@ -98,8 +99,7 @@ def _halved(part: Part, depth: int) -> list[_Half]:
     nothing. The half with the minimiser of the worst plane comes last, to be taken first: it tells more of what is to come."""
     lower, upper, planes = part.lower, part.upper, part.planes
     middle = 0.5 * lower + 0.5 * upper
-    wide = (middle > lower) & (middle < upper)
-    place = int(np.where(wide, (np.abs(planes) * (upper - lower)).max(axis=0), -1.0).argmax())
+    place = int(np.where(varying(lower, upper), (np.abs(planes) * (upper - lower)).max(axis=0), -1.0).argmax())
     below, above = upper.copy(), lower.copy()
     below[place] = above[place] = middle[place]
     halves = [_Half(lower, below, part, depth + 1), _Half(above, upper, part, depth + 1)]

@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from verifier.arrays import Arrays, to_numpy
+from verifier.arrays import Arrays, to_numpy, varying
 from verifier.bounds.ascent import Schedule
 from verifier.bounds.cost import row_cost
 from verifier.bounds.intermediate import Empty, RootBounds, root_bounds
@@ -105,7 +105,7 @@ class Search:
     @property
     def _narrow(self) -> bool:
         """Few inputs vary."""
-        return int(np.sum(self._box[1] > self._box[0])) <= INPUTS
+        return int(np.sum(varying(*self._box))) <= INPUTS
 
     def _half(self, lower: np.ndarray, upper: np.ndarray, around: RootBounds, group: np.ndarray) -> Part:
         """Disjuncts `group` in a part of the box. around: enclosures of a box that contains it."""

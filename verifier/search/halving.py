@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from verifier.arrays import Arrays, to_numpy
+from verifier.arrays import Arrays, to_numpy, varying
 from verifier.attack.gradient import minimisers
 from verifier.bounds.ascent import Schedule
 from verifier.bounds.batch import BoxBounds, Head, Neurons, bound_boxes, make_heads, neuron_planes, optimised_rows
@@ -121,8 +121,8 @@ class Halving:
         heads, most = make_heads(neurons, arrays, moved), None
         chunk = int(np.clip(_CHUNK_WORK / max(1, row_work(graph)), _CHUNK, 4 * _CHUNK)) * arrays.width
         if forms:
-            varying = int((query.upper > query.lower).sum(axis=1).max())
-            most, fits = rows_beside_forms(graph, varying), max(1, arrays.budget // forms_memory(graph, varying))
+            inputs = int(varying(query.lower, query.upper).sum(axis=1).max())
+            most, fits = rows_beside_forms(graph, inputs), max(1, arrays.budget // forms_memory(graph, inputs))
             chunk = min(_FORM_CHUNK * arrays.width, fits)
         return Halving(graph, neurons, heads, arrays, fast, moved, query.targets, context, look_ahead, most, chunk)
 
@@ -202,7 +202,7 @@ class Halving:
         if not self.dear:
             return self._in_chunks(boxes, self.chunk, widest)
         # No core should wait for another, and forms have as many columns as the most inputs that vary in a box of the chunk.
-        order = np.argsort((boxes.upper > boxes.lower).sum(axis=1), kind="stable")
+        order = np.argsort(varying(boxes.lower, boxes.upper).sum(axis=1), kind="stable")
         found = self._in_chunks(boxes.select(order), min(self.chunk, -(-len(boxes) // self.context.workers.cores)), widest)
         return found.select(np.argsort(order))
 

@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from verifier.arrays import varying
 from verifier.bounds.cost import row_cost
 from verifier.bounds.forward import forms_cost
 from verifier.errors import ConfigurationError
@@ -77,7 +78,7 @@ def make_plan(
 
     Raises ConfigurationError where a GPU is asked for and there is none.
     """
-    varying = int((upper > lower).any(axis=0).sum())
+    inputs = int(varying(lower, upper).any(axis=0).sum())
     work = row_work(graph)
     neurons = sum(graph.nodes[p].size for p in graph.preactivations)
     wanted = device == "cuda" or (device == "auto" and work * neurons > _GPU_WORK)
@@ -88,11 +89,11 @@ def make_plan(
         )
     backend: Literal["numpy", "torch"] = "torch" if found else "numpy"
     where: Literal["cpu", "cuda"] = "cuda" if found else "cpu"
-    size = f"{varying} of {lower.shape[1]} inputs vary, {neurons} neurons, {work} multiplications a row"
-    if neurons == 0 or (varying <= _INPUT_SPLIT_INPUTS and neurons * row_cost(graph) <= _INPUT_SPLIT_WORK):
+    size = f"{inputs} of {lower.shape[1]} inputs vary, {neurons} neurons, {work} multiplications a row"
+    if neurons == 0 or (inputs <= _INPUT_SPLIT_INPUTS and neurons * row_cost(graph) <= _INPUT_SPLIT_WORK):
         count = batch or int(np.clip(8_000_000 // max(1, neurons * max(1, neurons // 8)), 16, 1024))
         return Plan("input split", backend, count, f"input split in {backend} on the {where} ({size})", where)
-    of_a_box = int((upper > lower).sum(axis=1).max())
+    of_a_box = int(varying(lower, upper).sum(axis=1).max())
     if of_a_box <= _FORM_INPUTS and forms_cost(graph, of_a_box) <= _INPUT_SPLIT_WORK:
         reason = f"input split with forward affine forms in {backend} on the {where} ({size})"
         count = batch or int(np.clip(_FORM_BATCH / forms_cost(graph, of_a_box), 4, 256)) * (8 if found else 1)

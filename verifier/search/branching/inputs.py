@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from verifier.arrays import varying
 from verifier.bounds.batch import Neurons
 from verifier.operators.base import Nonlinear
 
@@ -47,30 +48,30 @@ def input_scores(
     the pre-activations, flat (B, total).
     """
     graph, (count, n) = neurons.graph, lower.shape
-    varying = np.flatnonzero((upper > lower).any(axis=0))
-    if not len(varying):
+    moving = np.flatnonzero(varying(lower, upper).any(axis=0))
+    if not len(moving):
         return np.zeros(lower.shape)
     middle, half = 0.5 * lower + 0.5 * upper, 0.5 * upper - 0.5 * lower
-    faces = np.repeat(middle[:, None, None], 2, axis=1).repeat(len(varying), axis=2)
-    faces[:, 0, np.arange(len(varying)), varying] += half[:, varying]
-    faces[:, 1, np.arange(len(varying)), varying] -= half[:, varying]
+    faces = np.repeat(middle[:, None, None], 2, axis=1).repeat(len(moving), axis=2)
+    faces[:, 0, np.arange(len(moving)), moving] += half[:, moving]
+    faces[:, 1, np.arange(len(moving)), moving] -= half[:, moving]
     with np.errstate(all="ignore"):
         values = graph.values(faces.reshape(-1, n))
         known = neurons.split(below, above)
-        lost = np.zeros((count, bounds.shape[1], len(varying)))
+        lost = np.zeros((count, bounds.shape[1], len(moving)))
         for node in graph.nonlinear:
             operator, p = graph.nodes[node].operator, graph.nodes[node].inputs[0]
             if node not in q or not isinstance(operator, Nonlinear):
                 continue
             worth = operator.split_worth(q[node], known[p].lower[:, None], known[p].upper[:, None])
             worth = np.where(q[node] > 0, 0.0, worth) if smooth(operator) else worth
-            high, low = np.moveaxis(values[p].reshape(count, 2, len(varying), -1), 1, 0)
+            high, low = np.moveaxis(values[p].reshape(count, 2, len(moving), -1), 1, 0)
             moved = np.abs(high - low)
             total = moved.sum(axis=1, keepdims=True)
             lost += worth @ np.where(total > 0, moved / np.where(total > 0, total, 1.0), 0.0).transpose(0, 2, 1)
         found = np.sum(lost / np.maximum(-bounds, 1e-9)[:, :, None], axis=1)
     scores = np.zeros(lower.shape)
-    scores[:, varying] = np.where(np.isfinite(found), found, 0.0)
+    scores[:, moving] = np.where(np.isfinite(found), found, 0.0)
     return scores
 
 
@@ -91,8 +92,7 @@ def input_candidates(
     paid (B,): the last halving has, as of `paid_off`, so that the first by `lost` is taken as it is. smooth: bounds before tangents are
     moved do not tell which half is better, so there is a comparison at times only.
     """
-    width, middle = upper - lower, 0.5 * lower + 0.5 * upper
-    wide = (middle > lower) & (middle < upper)
+    width, wide = upper - lower, varying(lower, upper)
     sloped = steepest * width
     # Inputs that no plane depends on come last, the widest first.
     sloped = sloped + 1e-9 * width * (1e-300 + sloped.max(axis=1, keepdims=True, initial=0.0))
