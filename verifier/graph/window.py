@@ -5,7 +5,6 @@ Rows of neurons that lie together are as long as that window then, not as the wh
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 
@@ -189,4 +188,7 @@ def _shape(region: Sequence[tuple[int, int]]) -> tuple[int, ...]:
 
 
 def _elements(shape: Sequence[int], region: Region) -> np.ndarray:
-    return np.arange(math.prod(shape)).reshape(shape)[tuple(slice(*r) for r in region)].reshape(-1)
+    found = np.zeros((), np.int64)
+    for size, limits in zip(shape, region):
+        found = found[..., None] * size + np.arange(*limits)
+    return found.reshape(-1)
