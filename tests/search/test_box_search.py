@@ -10,8 +10,9 @@ import pytest
 from tests import graphs
 from tests.search import milp
 from verifier.config import Settings
-from verifier.graph.ir import Graph
-from verifier.search import box_search
+from verifier.graph.ir import Graph, Node
+from verifier.operators import affine
+from verifier.search import box_search, tree
 from verifier.search.attack_rounds import AttackRounds
 from verifier.search.outcome import Outcome, joined
 from verifier.search.query import Query
@@ -37,10 +38,10 @@ def test_disjuncts_one_by_one(seed: int, monkeypatch: pytest.MonkeyPatch) -> Non
     alone: list[int] = []
     original = box_search.Search._alone
 
-    def counted(self: box_search.Search, tree: object, start: Splits, seconds: float) -> Outcome:
+    def counted(self: box_search.Search, within: object, start: Splits, seconds: float) -> Outcome:
         alone.extend(start.disjunct)
         assert len(start) == 1 and start.depth[0] == 0
-        return original(self, tree, start, seconds)  # type: ignore[arg-type]
+        return original(self, within, start, seconds)  # type: ignore[arg-type]
 
     monkeypatch.setattr(box_search.Search, "_alone", counted)
     monkeypatch.setattr(box_search, "_FIRST", 2)
@@ -52,9 +53,9 @@ def test_disjuncts_one_by_one(seed: int, monkeypatch: pytest.MonkeyPatch) -> Non
     with graphs.narrowing(True):
         search = box_search.Search(query, graphs.EXACT, graphs.EXACT, settings, context, 32, attack, np.arange(4))
         root = graphs.root(graph, graphs.EXACT, lower, upper)
-        tree, step = search._rooted(root, np.arange(4), search._rows, last=True)
+        narrowed, step = search._rooted(root, np.arange(4), search._rows, last=True)
         assert len(step.open) >= 2
-        outcome = search._one_by_one(tree, step.open, 1e-3, box_search.Progress(context, 1.0))
+        outcome = search._one_by_one(narrowed, step.open, 1e-3, box_search.Progress(context, 1.0))
     assert outcome.proved is not violated and not outcome.exhausted
     assert sorted(alone) == sorted(step.open.disjunct) or violated
 
@@ -96,6 +97,40 @@ def test_few_rows_before_many(seed: int, monkeypatch: pytest.MonkeyPatch) -> Non
         attack = AttackRounds(query, graphs.EXACT, settings, context)
         box_search.Search(query, graphs.EXACT, graphs.EXACT, settings, context, 32, attack, np.arange(1)).run(None)
         assert asked[0] == 0 and (len(asked) > 1) is optimised
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e9 + 31])
+@pytest.mark.parametrize("seed", range(3))
+def test_large_numbers_that_cancel_are_bounded_in_float64(seed: int, offset: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plain bounds refute eight disjuncts by 0.2; near 1e9 + 31 float32 is off by about 31, whatever is split. Where both agree,
+    float32 goes on."""
+    rng = np.random.default_rng(seed)
+    inner = graphs.random_dense(rng, [3, 8, 8, 2])
+    rows, lower, upper = rng.normal(size=(8, 2)), -np.ones(3), np.ones(3)
+    graph = Graph((*inner.nodes, Node(affine.Linear(rows.T, np.full(8, offset)), (inner.output,), (8,))))
+    root = graphs.root(graph, graphs.EXACT, lower, upper)
+    plain = graphs.optimised_row_bounds(graph, graphs.EXACT, root, {graph.output: np.eye(8)}, lower, upper, 1)[0]
+    margin = 0.2 if offset else -0.01
+    targets = replace(
+        graphs.targets_of(np.eye(8)[:1]), outputs=np.eye(8)[:, None], constant=(margin - plain)[:, None], strict=np.zeros((8, 1), bool)
+    )
+    query = Query(graph, targets, np.tile(lower, (8, 1)), np.tile(upper, (8, 1)))
+    settings, used = Settings().with_options({"attack.restarts": 0, "bounds.root_iterations": 0}), list[bool]()
+    original = box_search.Search._from
+
+    def noted(self: box_search.Search, *arguments: object) -> object:
+        used.append(self.fast is self.exact)
+        return original(self, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(box_search.Search, "_from", noted)
+    monkeypatch.setattr(box_search, "INPUTS", 0)
+    monkeypatch.setattr(tree, "_CLIPPED", 0)  # clips look at rows that are nearly refuted in float64 as well
+    context = graphs.context(20.0)
+    attack = AttackRounds(query, graphs.SINGLE, settings, context)
+    outcome, _ = box_search.Search(query, graphs.EXACT, graphs.SINGLE, settings, context, 32, attack, np.arange(8)).run(None)
+    assert used == [offset > 0]
+    assert outcome.proved or not offset
+    assert outcome.subproblems <= 16 or not offset
 
 
 def test_parts_add_up() -> None:

@@ -28,7 +28,8 @@ box, before any is known: neurons that are stable already need no rows."""
 
 class Part(NamedTuple):
     """A bounded box lower, upper (n,). open: its disjuncts (K,) that are not refuted there; bounds (K,): of their best rows; planes
-    (K, n): of those. seconds: what the bounds took. outcome: where nothing is open, or a counterexample was found."""
+    (K, n): of those. seconds: what the bounds took. outcome: where nothing is open, or a counterexample was found.
+    imprecise: float32 is not good enough for proposals."""
 
     lower: np.ndarray
     upper: np.ndarray
@@ -38,6 +39,7 @@ class Part(NamedTuple):
     planes: np.ndarray
     seconds: float
     outcome: Outcome | None
+    imprecise: bool = False
 
 
 Bounded = Callable[[np.ndarray, np.ndarray, RootBounds, np.ndarray], Part]

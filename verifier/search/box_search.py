@@ -27,7 +27,7 @@ from verifier.search.outcome import Context, Outcome, Progress, joined
 from verifier.search.query import Query
 from verifier.search.refinement import Refinement
 from verifier.search.splits import Splits
-from verifier.search.subproblems import Step, advance, planes
+from verifier.search.subproblems import Step, advance, imprecise, planes
 from verifier.search.tightening import Tightening
 from verifier.search.tree import Tree
 
@@ -86,6 +86,13 @@ class Search:
         known: optimised bounds over a box that contains this one, used in place of bounds of its own.
         """
         whole = self._bounded(known)
+        if not whole.imprecise:
+            return self._from(whole, known)
+        precise = replace(self, fast=self.exact)
+        return precise._from(precise._bounded(whole.root), known)
+
+    def _from(self, whole: Part, known: RootBounds | None) -> tuple[Outcome, tuple[int, ...]]:
+        """`run` after plain bounds of the whole box."""
         loose = self._loose(whole.root)
         if whole.outcome is not None:
             return whole.outcome, loose
@@ -127,7 +134,8 @@ class Search:
                 break
         nothing = np.zeros((0, self.query.graph.input_size))
         found = planes(tree, step.open) if outcome is None and self._narrow else nothing
-        return Part(*self._box, root, group, step.open.bound, found, self.context.clock() - begin, outcome)
+        rounded = outcome is None and self.fast is not self.exact and bool(imprecise(tree, _highest(step.open, tree.chunk)).any())
+        return Part(*self._box, root, group, step.open.bound, found, self.context.clock() - begin, outcome, rounded)
 
     def _part(self, share: float) -> float:
         """The moment when this part of the time left is over."""
@@ -221,9 +229,9 @@ class Search:
             return Outcome(True, None, len(start), 0.0, 1.0)
 
     def _in_turn(self, tree: Tree, start: Splits, seconds: float) -> Outcome:
-        """Refinement within the enclosures of one disjunct and rounds with its rows in turn, as long as there is time, then splits."""
-        size, limit, nodes = _FIRST, self._part(_ALONE), 0
-        while (sweep := self._swept(tree, tree.narrower(start), start.disjunct, size, seconds, limit)) is not None:
+        """Refinement within the enclosures of one disjunct and rounds with its rows in turn, as long as they pay, then splits."""
+        limit, nodes = self._part(_ALONE), 0
+        while (sweep := self._swept(tree, tree.narrower(start), start.disjunct, _FIRST, seconds, limit)) is not None:
             tree, step, seconds = sweep
             progress = Progress(self.context, 1.0, nodes=nodes)
             outcome = self._decided(tree, step, progress)
@@ -235,7 +243,7 @@ class Search:
                 return Outcome(True, None, nodes, step.lowest, 1.0)
             start = step.open
             if start.bound[0] < (1.0 - _PAYS) * before:
-                size *= _FACTOR
+                break
         search = self._by_splits(tree, start)
         search.progress.nodes = nodes
         outcome = search.run()
@@ -271,6 +279,11 @@ class Search:
         candidates, iterations = _MUCH if tree.neurons.total <= _SMALL else _LITTLE
         wanted = self.settings.search.candidates, self.settings.bounds.iterations
         return candidates if wanted[0] is None else wanted[0], iterations if wanted[1] is None else wanted[1]
+
+
+def _highest(splits: Splits, most: int) -> Splits:
+    """At most `most` subproblems, those that seem to be the nearest to a proof."""
+    return splits.select(np.argsort(-splits.bound, kind="stable")[:most])
 
 
 def _work(tree: Tree) -> dict[int, float]:
