@@ -60,7 +60,7 @@ class Rows:
                 before, some = bounds, todo[:: len(todo) // _SAMPLE]
                 bounds = bound(bounds, some)
                 if not self._pays(before, bounds, some):
-                    break
+                    continue
                 todo = np.setdiff1d(todo, some)
             bounds = bound(bounds, todo)
         return bounds
