@@ -639,6 +639,7 @@ FAULTS = (
     # forward affine forms
     Fault("form of a narrower input", FORWARD, "radius * (1.0 + 2.0**-50) + _FLOOR, radius)", "radius * 0.999, radius)"),
     Fault("form of a rounded input", FORWARD, "radius * (1.0 + 2.0**-50) + _FLOOR, radius)", "radius, radius)"),
+    Fault("inputs between two floats taken as exact", FORWARD, "xp.where(vary, 0.0, radius) + _FLOOR", "0.0 * radius + _FLOOR"),
     Fault("rounding of columns and centre", FORWARD, "g * (self.spread() + xp.abs(self.points[:, -1]))", "0.0 * self.points[:, -1]"),
     Fault("rounding of columns", FORWARD, "g * (self.spread() + xp.abs(self.points[:, -1]))", "g * xp.abs(self.points[:, -1])"),
     Fault("rounding of a shift", FORWARD, "remainder = remainder + g * magnitude", "pass"),

@@ -134,7 +134,8 @@ class Search:
                 break
         nothing = np.zeros((0, self.query.graph.input_size))
         found = planes(tree, step.open) if outcome is None and self._narrow else nothing
-        rounded = outcome is None and self.fast is not self.exact and bool(imprecise(tree, _highest(step.open, tree.chunk)).any())
+        asked = outcome is None and around is None and self.fast is not self.exact  # halves go on as their box does
+        rounded = asked and bool(imprecise(tree, _highest(step.open, tree.chunk)).any())
         return Part(*self._box, root, group, step.open.bound, found, self.context.clock() - begin, outcome, rounded)
 
     def _part(self, share: float) -> float:
