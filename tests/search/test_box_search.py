@@ -12,7 +12,7 @@ from tests.search import milp
 from verifier.config import Settings
 from verifier.graph.ir import Graph, Node
 from verifier.operators import affine
-from verifier.search import box_search, tree
+from verifier.search import box_search, subproblems, tree
 from verifier.search.attack_rounds import AttackRounds
 from verifier.search.outcome import Outcome, joined
 from verifier.search.query import Query
@@ -116,13 +116,13 @@ def test_large_numbers_that_cancel_are_bounded_in_float64(seed: int, offset: flo
     )
     query = Query(graph, targets, np.tile(lower, (8, 1)), np.tile(upper, (8, 1)))
     settings, used = Settings().with_options({"attack.restarts": 0, "bounds.root_iterations": 0}), list[bool]()
-    original = box_search.Search._from
+    original = box_search.Search._continued
 
     def noted(self: box_search.Search, *arguments: object) -> object:
         used.append(self.fast is self.exact)
         return original(self, *arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(box_search.Search, "_from", noted)
+    monkeypatch.setattr(box_search.Search, "_continued", noted)
     monkeypatch.setattr(box_search, "INPUTS", 0)
     monkeypatch.setattr(tree, "_CLIPPED", 0)  # clips look at rows that are nearly refuted in float64 as well
     context = graphs.context(20.0)
@@ -131,6 +131,23 @@ def test_large_numbers_that_cancel_are_bounded_in_float64(seed: int, offset: flo
     assert used == [offset > 0]
     assert outcome.proved or not offset
     assert outcome.subproblems <= 16 or not offset
+
+
+@pytest.mark.parametrize(("seen", "expected"), [(-1.05, False), (-2.0, True), (-np.inf, True), (np.inf, True), (np.nan, True)])
+def test_proposals_that_overflow_are_imprecise(seen: float, expected: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever float32 made of a row that float64 bounds by -1."""
+    graph, lower, upper = graphs.random_dense(np.random.default_rng(0), [3, 8, 2]), -np.ones(3), np.ones(3)
+    root, row = graphs.root(graph, graphs.EXACT, lower, upper), np.ones((1, 2))
+    plain = graphs.optimised_row_bounds(graph, graphs.EXACT, root, {graph.output: row}, lower, upper, 1)[0]
+    made = graphs.tree(graph, root, graphs.targets_of(row, -1.0 - plain), lower, upper)
+    original = subproblems._best_rows
+
+    def overflowed(*arguments: object, **named: object) -> object:
+        dual, best = original(*arguments, **named)  # type: ignore[arg-type]
+        return dual._replace(lower=np.full_like(dual.lower, seen) - made.targets.constant), best
+
+    monkeypatch.setattr(subproblems, "_best_rows", overflowed)
+    assert subproblems.imprecise(made, graphs.start_splits(made)).tolist() == [expected]
 
 
 def test_parts_add_up() -> None:

@@ -4,10 +4,10 @@ On the box  x = centre + radius * eps,  |eps_j| <= 1, every node is
 
     value = sum_j eps_j G_j + c + e,    |e| <= r,
 
-with columns G_j, a centre c and a remainder r >= 0 of its own. One pass of d + 1 points through the affine operators bounds all
-neurons of d inputs that vary, where rows (bounds/dual.py) take one pass a neuron. These are the zonotopes of DeepZ (Singh et al.
-2018, Fast and Effective Robustness Certification, section 4) with the noise of every function collected in a box, so that their
-size stays that of the input; LiRPA (Xu et al. 2020, section 3.1) calls it forward mode.
+with columns G_j, a centre c and a remainder r >= 0 of its own; that of an input that does not vary is what it was rounded by. One pass of
+d + 1 points through the affine operators bounds all neurons of d inputs that vary, where rows (bounds/dual.py) take one pass a neuron.
+These are the zonotopes of DeepZ (Singh et al. 2018, Fast and Effective Robustness Certification, section 4) with the noise of every
+function collected in a box, so that their size stays that of the input; LiRPA (Xu et al. 2020, section 3.1) calls it forward mode.
 
     affine      G' = J G,  c' = J c + F(0),  r' = |J| r
     nonlinear   between parallel planes  s . p + low <= s(p) <= s . p + high  on [l, u]:

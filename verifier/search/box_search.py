@@ -87,11 +87,11 @@ class Search:
         """
         whole = self._bounded(known)
         if not whole.imprecise:
-            return self._from(whole, known)
+            return self._continued(whole, known)
         precise = replace(self, fast=self.exact)
-        return precise._from(precise._bounded(whole.root), known)
+        return precise._continued(precise._bounded(whole.root), known)
 
-    def _from(self, whole: Part, known: RootBounds | None) -> tuple[Outcome, tuple[int, ...]]:
+    def _continued(self, whole: Part, known: RootBounds | None) -> tuple[Outcome, tuple[int, ...]]:
         """`run` after plain bounds of the whole box."""
         loose = self._loose(whole.root)
         if whole.outcome is not None:

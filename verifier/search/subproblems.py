@@ -247,9 +247,10 @@ def imprecise(tree: Tree, splits: Splits) -> np.ndarray:
     exact = tree.exact_rows(splits, tree.parameters(splits, tree.proposals), np.arange(len(splits))).bounds
     at, row = np.arange(len(splits)), to_numpy(best)
     seen = (to_numpy(dual.lower).astype(np.float64) + tree.targets.constant[splits.disjunct])[at, row]
-    with np.errstate(invalid="ignore"):  # a proposal that overflowed is off
-        close = np.abs(seen - exact[at, row]) <= _OFF * np.maximum(np.abs(seen), np.abs(exact[at, row]))
-    return np.asarray(np.isfinite(exact[at, row]) & ~close)
+    exact = exact[at, row]
+    with np.errstate(invalid="ignore"):
+        close = np.isfinite(seen) & (np.abs(seen - exact) <= _OFF * np.maximum(np.abs(seen), np.abs(exact)))
+    return np.asarray(np.isfinite(exact) & ~close)  # a proposal that overflowed is off
 
 
 def _best_rows(tree: Tree, splits: Splits, low: Array, high: Array, keep: bool) -> tuple[Dual, Array]:
