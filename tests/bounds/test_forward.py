@@ -104,6 +104,19 @@ def test_functions_of_exact_arguments(operator: Elementwise) -> None:
                 assert_describes(forms, graph, lower, upper, x, f"{operator}, scale {scale}, width {width}")
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_points_may_be_taken_in_parts(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    graph = graphs.random_graph(rng)
+    lower, upper = (np.stack(side) for side in zip(*(graphs.random_box(rng, graph.input_size) for _ in range(3))))
+    whole = forms_of(graph, graphs.EXACT, lower, upper)
+    with patch.object(forward, "_CACHED", 1), patch.object(forward, "_BLOCK", 1):
+        parts = forms_of(graph, graphs.EXACT, lower, upper)
+    for one, other in zip(whole, parts):
+        for a, b in zip(one, other):
+            np.testing.assert_allclose(b, a, rtol=1e-9, atol=1e-9)
+
+
 @dataclass(frozen=True, eq=False)
 class Sloppy(exponential.Exp):
     """As inaccurate as `function_ulps` allows."""

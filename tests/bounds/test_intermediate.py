@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
 from unittest.mock import patch
 
 import numpy as np
 import pytest
 
 from tests import graphs
+from verifier.bounds import rows
 from verifier.bounds.ascent import Schedule
 from verifier.bounds.dual import Interval
 from verifier.bounds.intermediate import Empty, RootBounds, root_bounds
@@ -107,3 +109,33 @@ def test_enclosures_that_cross() -> None:
     for constrained, error in ((True, Empty), (False, InternalError)):
         with pytest.raises(error):
             graphs.root(graph, graphs.EXACT, *box, start=RootBounds(beyond, start.weights, constrained))
+
+
+@pytest.mark.parametrize(
+    ("pays", "tried"), [([True] * 3, [1, 2, 3]), ([False] * 3, [1, 2]), ([False, True, False], [1, 2, 3])]
+)
+def test_slopes_that_pay_for_no_sample_are_given_up(pays: list[bool], tried: list[int]) -> None:
+    """After two layers in a row; those are tried with few steps, on few of their neurons."""
+    start, asked, answers = graphs.root(GRAPH, graphs.EXACT, LOWER, UPPER), list[tuple[int, int]](), iter(pays)
+    evaluated, places = rows.Rows._evaluated, {p: i for i, p in enumerate(GRAPH.preactivations)}
+
+    def noted(self: rows.Rows, stage: Schedule, *rest: Any) -> Any:
+        asked.append((places[self.node], stage.iterations))
+        return evaluated(self, stage, *rest)
+
+    with (
+        Workers(1) as workers,
+        patch.object(rows, "_MANY", 1),
+        patch.object(rows, "_STEPS", 2),
+        patch.dict(rows._SAMPLE, optimised=(1, 0.9)),
+        patch.object(rows.Rows, "_evaluated", noted),
+        patch.object(rows.Rows, "_pays", lambda *_: next(answers)),
+    ):
+        found = root_bounds(GRAPH, graphs.EXACT, LOWER, UPPER, Schedule(7), lambda: False, graphs.EXACT, workers, start)
+    assert sorted({p for p, _ in asked}) == tried
+    assert [p for p, steps in asked if steps == 7] == [p for p in tried if pays[p - 1]]
+    x = graphs.box_points(np.random.default_rng(1), LOWER, UPPER)
+    for p, (low, high) in graphs.enclosures(found).items():
+        values = graphs.flat_values(GRAPH, x)[p]
+        assert (values >= low - 1e-9).all() and (values <= high + 1e-9).all()
+        assert (low >= graphs.enclosures(start)[p][0]).all() and (high <= graphs.enclosures(start)[p][1]).all()

@@ -99,6 +99,37 @@ def test_few_rows_before_many(seed: int, monkeypatch: pytest.MonkeyPatch) -> Non
         assert asked[0] == 0 and (len(asked) > 1) is optimised
 
 
+@pytest.mark.parametrize("few", [True, False])
+@pytest.mark.parametrize("seed", range(4))
+def test_few_splits_before_optimised_rows(seed: int, few: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows that would take long are asked for where few splits do not seem to be enough; what splits have closed stays closed."""
+    rng = np.random.default_rng(seed)
+    graph = graphs.random_dense(rng, [3, 8, 8, 8, 2])
+    lower, upper = -np.ones(3), np.ones(3)
+    root, rows = graphs.root(graph, graphs.EXACT, lower, upper), rng.normal(size=(3, 2))
+    best = graphs.optimised_row_bounds(graph, graphs.EXACT, root, {graph.output: rows}, lower, upper, 20)[0]
+    least = np.array([least_of(graph, lower, upper, row) for row in rows])
+    constant = -least + 0.1 * (least - best)
+    targets = replace(graphs.targets_of(rows[:1]), outputs=rows[:, None], constant=constant[:, None], strict=np.zeros((3, 1), bool))
+    asked, original = list[int](), box_search.root_bounds
+
+    def counted(*arguments: object) -> object:
+        asked.append(arguments[4].iterations)  # type: ignore[attr-defined]
+        return original(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(box_search, "root_bounds", counted)
+    monkeypatch.setattr(box_search, "INPUTS", 0)
+    monkeypatch.setattr(box_search, "_BRIEF", 0.0)
+    monkeypatch.setattr(box_search, "_ATTEMPT", 0.5 if few else 0.0)
+    monkeypatch.setattr(box_search.Search, "_rows_seconds", lambda *_: 10.0)
+    settings, context = Settings().with_options({"attack.restarts": 0}), graphs.context(30.0)
+    query = Query(graph, targets, np.tile(lower, (3, 1)), np.tile(upper, (3, 1)))
+    attack = AttackRounds(query, graphs.EXACT, settings, context)
+    outcome, _ = box_search.Search(query, graphs.EXACT, graphs.EXACT, settings, context, 32, attack, np.arange(3)).run(None)
+    assert outcome.proved and outcome.subproblems >= 3
+    assert asked[0] == 0 and (len(asked) == 1) is few
+
+
 @pytest.mark.parametrize("offset", [0.0, 1e9 + 31])
 @pytest.mark.parametrize("seed", range(3))
 def test_large_numbers_that_cancel_are_bounded_in_float64(seed: int, offset: float, monkeypatch: pytest.MonkeyPatch) -> None:

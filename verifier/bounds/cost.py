@@ -17,6 +17,10 @@ ELEMENT = 600.0
 one forth), measured on a CPU."""
 
 
+SPEED = 1e11
+"""Time of rows, as `row_cost`, that a core does in a second."""
+
+
 def row_cost(graph: Graph, node: int | None = None) -> float:
     """Time of one row through the graph, or through what is below `node`, in multiplications of a dense product."""
     below = range(len(graph.nodes)) if node is None else graph.ancestors(node)

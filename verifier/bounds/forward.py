@@ -43,6 +43,8 @@ _ROWS = 1.0
 """Time of rows against that of forms. Halving boxes costs forms only, but rows close larger boxes."""
 _COPIES = 16
 """Points of the largest node that are alive at a time: one a tap of a kernel of 3 x 3, parents, results."""
+_CACHED = 1 << 17
+"""Numbers that an operation on points takes at once, where several follow one another."""
 _ALIVE, _MEMORY, _BLOCK = 4, 3 << 30, 1 << 30
 """Forms of the largest node that are alive at a time; bytes that those of one box, and what an operator makes of some points, may take."""
 
@@ -79,8 +81,9 @@ class Form(NamedTuple):
 
     def spread(self) -> Array:
         """The sum of |columns| (B, size)."""
-        xp = namespace(self.points)
-        return xp.sum(xp.abs(self.points[:, :-1]), axis=1)
+        xp, columns = namespace(self.points), self.points[:, :-1]
+        parts = [xp.sum(xp.abs(columns[:, block]), axis=1) for block in _blocks(columns)]
+        return sum(parts[1:], parts[0])
 
     def last(self, count: int) -> Array:
         """The last `count` of the points; columns that are not there are zero."""
@@ -145,8 +148,7 @@ class Forms:
         if isinstance(node.operator, Affine):
             return self._affine(n, node.operator)
         if isinstance(node.operator, Nonlinear):
-            form = self._nonlinear(node.operator, self._forms[node.inputs[0]], enclosures[node.inputs[0]], weights.forward[n])
-            return _or_interval(form, enclosures[n])
+            return self._nonlinear(n, node.operator, enclosures, weights.forward[n])
         raise TypeError(f"operator {node.operator!r} has no affine form")
 
     def _movement(self, n: int) -> Array:
@@ -177,10 +179,15 @@ class Forms:
         points = self._varying.shape[1] + 1 if bool(xp.any(self._moving[n] > 0)) else 1
         g = gamma(operator.terms + self._varying.shape[1] + 8)
         flat = [xp.reshape(form.last(points), (count * points, *s)) for form, s in zip(parents, shapes)]
-        most = max(1, _BLOCK // (8 * _COPIES * max([graph.nodes[n].size, *(form.remainder.shape[1] for form in parents)])))
-        blocks = [slice(i, min(i + most, count * points)) for i in range(0, count * points, most)]
-        moved = [operator.homogeneous.forward(b.stop - b.start, *(x[b] for x in flat)) for b in blocks]
-        moved = xp.reshape(moved[0] if len(moved) == 1 else xp.concat(moved, axis=0), (count, points, -1))
+        if operator.moves and operator.offset is None:  # a view, as a rule
+            moved = operator.forward(count * points, *flat)
+        else:
+            most = max(1, _BLOCK // (8 * _COPIES * max([graph.nodes[n].size, *(form.remainder.shape[1] for form in parents)])))
+            moved = xp.empty((count * points, *shape), dtype=self._lower.dtype, device=self._lower.device)
+            for i in range(0, count * points, most):
+                b = slice(i, min(i + most, count * points))
+                moved[b] = operator.homogeneous.forward(b.stop - b.start, *(x[b] for x in flat))
+        moved = xp.reshape(moved, (count, points, -1))
         remainder = xp.reshape(
             operator.absolute(count, *(xp.reshape(form.slack(g), (count, *s)) for form, s in zip(parents, shapes))), (count, -1)
         )
@@ -188,31 +195,37 @@ class Forms:
             offset, magnitude = (
                 xp.reshape(xp.broadcast_to(b, shape), (-1,)) for b in (operator.offset, operator.offset_magnitude)
             )
-            moved = xp.concat([moved[:, :-1], moved[:, -1:] + offset], axis=1)
+            moved[:, -1] += offset
             remainder = remainder + g * magnitude
         return Form(moved, _upward(remainder, operator.terms + self._varying.shape[1] + 1))
 
-    def _nonlinear(self, operator: Nonlinear, form: Form, enclosure: Interval, error: Array) -> Form:
-        xp, points = namespace(self._lower), form.points.shape[1]
-        slopes, low, high = operator.band(enclosure.lower[:, None], enclosure.upper[:, None])
+    def _nonlinear(self, n: int, operator: Nonlinear, enclosures: Mapping[int, Interval], error: Array) -> Form:
+        """The interval of node n in place of the form, without columns, where the remainder alone is as wide or is no number."""
+        xp, (p,) = namespace(self._lower), self._graph.nodes[n].inputs
+        form, points = self._forms[p], self._forms[p].points.shape[1]
+        slopes, low, high = operator.band(enclosures[p].lower[:, None], enclosures[p].upper[:, None])
         g = gamma(operator.terms + points + 7)
-        moved = operator.along(slopes, form.points)
-        moved[:, -1] += (0.5 * low + 0.5 * high)[:, 0]
         remainder = operator.along(xp.abs(slopes), form.slack(g)) + (0.5 * high - 0.5 * low) + g * (xp.abs(low) + xp.abs(high)) + error
-        return Form(moved, _upward(remainder[:, 0], operator.terms + points))
+        remainder = _upward(remainder[:, 0], operator.terms + points)
+        lower, upper = (xp.broadcast_to(side, remainder.shape) for side in enclosures[n])
+        centre = 0.5 * lower + 0.5 * upper
+        radius = xp.maximum(upper - centre, centre - lower) * (1.0 + 2.0**-50) + _FLOOR
+        narrower = ~(remainder < radius)
+        moved = xp.empty((remainder.shape[0], points, remainder.shape[1]), dtype=remainder.dtype, device=remainder.device)
+        some = bool(xp.any(narrower))
+        for block in _blocks(moved):
+            image = operator.along(slopes, form.points[:, block])
+            moved[:, block] = xp.where(narrower[:, None], 0.0, image) if some else image
+        moved[:, -1] = xp.where(narrower, centre, moved[:, -1] + (0.5 * low + 0.5 * high)[:, 0])
+        return Form(moved, xp.where(narrower, radius, remainder))
+
+
+def _blocks(points: Array) -> list[slice]:
+    """Parts of the points (B, P, size) that stay in a core's cache while several operations go over them."""
+    count = points.shape[1]
+    some = max(1, _CACHED // max(1, points.shape[0] * points.shape[2]))
+    return [slice(i, min(i + some, count)) for i in range(0, count, some)] or [slice(0, 0)]
 
 
 def _upward(remainder: Array, terms: int) -> Array:
     return remainder * (1.0 + gamma(terms + 16)) + _FLOOR
-
-
-def _or_interval(form: Form, enclosure: Interval) -> Form:
-    """The interval, without columns, where the remainder alone is as wide or is no number."""
-    xp = namespace(form.points)
-    lower, upper = (xp.broadcast_to(side, form.remainder.shape) for side in enclosure)
-    centre = 0.5 * lower + 0.5 * upper
-    radius = xp.maximum(upper - centre, centre - lower) * (1.0 + 2.0**-50) + _FLOOR
-    narrower = ~(form.remainder < radius)
-    points = xp.where(narrower[:, None], 0.0, form.points)
-    points[:, -1] = xp.where(narrower, centre, points[:, -1])
-    return Form(points, xp.where(narrower, radius, form.remainder))

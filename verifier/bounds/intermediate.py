@@ -22,6 +22,9 @@ from verifier.graph.ir import Graph
 from verifier.operators.base import Nonlinear
 from verifier.parallel import Late, Workers
 
+_FUTILE = 2
+"""Pre-activations in a row where optimised slopes do nothing for the neurons they are tried on, after which no more are tried."""
+
 
 class Undefined(Exception):
     """Over the whole box a function may be undefined, or too large for a float64; the message says where."""
@@ -74,8 +77,9 @@ def root_bounds(
     known: dict[int, Interval] = dict(start.preactivations) if start is not None else {}
     host: dict[int, tuple[np.ndarray, np.ndarray]] = {p: (to_numpy(b.lower)[0], to_numpy(b.upper)[0]) for p, b in known.items()}
     magnitudes = Magnitudes(graph, lower, upper)
-    stages = (schedule,) if start is not None else (Schedule(0), schedule)
+    stages: tuple[Schedule, ...] = (schedule,) if start is not None else (Schedule(0), schedule)
     values: dict[int, Interval] = {}
+    futile = 0
     forms = Forms(moved, low, high) if start is None and forms_pay(graph, int(np.sum(varying(lower, upper)))) else None
     for p in graph.preactivations:
         if deadline():
@@ -89,7 +93,11 @@ def root_bounds(
         if p in graph.deep:
             todo = int(namespace(low).sum(unstable(graph, p, known[p])))
             if 2 * todo * row_cost(graph, p) <= most:
-                known[p] = Rows(graph, arrays, proposals, low, high, dict(known), p, weights, deadline).tightened(stages, workers)
+                rows = Rows(graph, arrays, proposals, low, high, dict(known), p, weights, deadline)
+                known[p], pays = rows.tightened(stages, workers)
+                futile = futile if pays is None else 0 if pays else futile + 1
+                if schedule.iterations and futile == _FUTILE:
+                    stages = stages[:-1]
         if refine is not None:
             known[p] = refine(p, known)
         known[p] = _within_arguments(graph, p, known[p])

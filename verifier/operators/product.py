@@ -37,12 +37,15 @@ class Product(Nonlinear):
     def factors(self, p: Array) -> tuple[Array, Array]:
         """x and y, each (..., size of z), from the joined ones (..., size of x + size of y)."""
         xp, lead = namespace(p), p.shape[:-1]
-        split = math.prod(self.left)
         x, y = (
-            xp.reshape(xp.broadcast_to(xp.reshape(part, (*lead, *shape)), (*lead, *self.shape)), (*lead, math.prod(self.shape)))
-            for part, shape in ((p[..., :split], self.left), (p[..., split:], self.right))
+            xp.reshape(xp.broadcast_to(part, (*lead, *self.shape)), (*lead, math.prod(self.shape))) for part in self._parted(p)
         )
         return x, y
+
+    def _parted(self, p: Array) -> tuple[Array, Array]:
+        """x and y in their own shapes, (..., *left) and (..., *right)."""
+        xp, lead, split = namespace(p), p.shape[:-1], math.prod(self.left)
+        return xp.reshape(p[..., :split], (*lead, *self.left)), xp.reshape(p[..., split:], (*lead, *self.right))
 
     def collected(self, x: Array, y: Array) -> Array:
         """Adjoint of `factors`."""
@@ -106,8 +109,11 @@ class Product(Nonlinear):
         return (c - d) * x + (a - b) * y - (a * c - b * d)
 
     def along(self, slopes: Array, p: Array) -> Array:
-        x, y = self.factors(p)
-        return slopes[..., 0, :] * x + slopes[..., 1, :] * y
+        x, y = self._parted(p)
+        full = (namespace(p).reshape(slopes[..., i, :], (*slopes.shape[:-2], *self.shape)) for i in (0, 1))
+        z = next(full) * x
+        z += next(full) * y
+        return namespace(p).reshape(z, (*z.shape[: z.ndim - len(self.shape)], math.prod(self.shape)))
 
     def back(self, slopes: Array, q: Array) -> Array:
         return self.collected(slopes[..., 0, :] * q, slopes[..., 1, :] * q)

@@ -11,7 +11,7 @@ import numpy as np
 
 from verifier.arrays import Arrays, to_numpy, varying
 from verifier.bounds.ascent import Schedule
-from verifier.bounds.cost import row_cost
+from verifier.bounds.cost import SPEED, row_cost
 from verifier.bounds.intermediate import Empty, RootBounds, root_bounds
 from verifier.bounds.reduction import Reduction, reduce_graph
 from verifier.bounds.stability import unstable
@@ -42,9 +42,12 @@ _SMALL = 256
 need good multipliers. On safenlp medical 2445: 45,000 subproblems with 24 candidates, not done after 115,000 with 8."""
 _MUCH, _LITTLE = (24, 20), (6, 8)
 """(candidates, iterations). On oval21 base img876, by splits alone: 5,100 subproblems in 15 s with 6 and 8, 4,950 in 22 s with 16 and 8."""
-_ROWS, _REFINING, _TIGHTENING, _ALONE = 0.35, 0.3, 0.3, 0.5
-"""Parts of the time left that optimised rows at the root may take, refinement, rounds with the query's own rows, and both in turn for one
-disjunct."""
+_ATTEMPT, _ROWS, _REFINING, _TIGHTENING, _ALONE = 0.03, 0.35, 0.3, 0.3, 0.5
+"""Parts of the time left that splits without optimised rows at the root may take, those rows, refinement, rounds with the query's own rows,
+and both in turn for one disjunct."""
+_BRIEF, _HOPELESS = 1.0, 1.0
+"""Seconds that optimised rows take at least for splits to be tried without them; times as many subproblems as there is time for that have
+to seem needed for these to be given up."""
 _FIRST, _FACTOR = 16, 4
 """Subproblems of a neuron's own tree in the first sweep, and how many times more in a larger one."""
 _PAYS = 0.1
@@ -99,15 +102,39 @@ class Search:
         outcome, group = by_halves(whole, self._half, self.context) if known is None and self._narrow else Halves(None, whole.open)
         if outcome is not None:
             return outcome, loose
-        limit, root = self._part(_ROWS), whole.root
+        root, nodes = whole.root, 0
         if known is None:
+            outcome, group, nodes = self._attempted(root, group)
+            if outcome is not None:
+                return outcome, loose
+            limit = self._part(_ROWS)
             root = self._bounds(self._rows, lambda: self.context.out_of_time() or self.context.clock() > limit, root)
-        loose = self._loose(root)
+            loose = self._loose(root)
         if self.context.out_of_time():
             return Outcome.late(), loose
         tree, step = self._rooted(root, group, self._optimised, last=True)
+        outcome = self._decided(tree, step, Progress(self.context, 1.0)) or self._search(tree, step.open)
+        return outcome._replace(subproblems=outcome.subproblems + nodes), loose
+
+    def _attempted(self, root: RootBounds, group: np.ndarray) -> tuple[Outcome | None, np.ndarray, int]:
+        """Splits of disjuncts `group` within the plain enclosures `root`, for no longer than better ones would take: where few are enough,
+        those are not worth their time. (outcome, if there is one; disjuncts that are open; subproblems)"""
+        seconds = self._rows_seconds(root)
+        if seconds < _BRIEF:
+            return None, group, 0
+        tree, step = self._rooted(root, group, self._optimised, last=True)
         outcome = self._decided(tree, step, Progress(self.context, 1.0))
-        return outcome or self._search(tree, step.open), loose
+        if outcome is not None:
+            return outcome, group, 0
+        search, limit = self._by_splits(tree, step.open), min(seconds, self._part(_ATTEMPT) - self.context.clock())
+        outcome = search.run(splits_alone=lambda _: limit / max(search.seconds, 1e-9), hopeless=_HOPELESS)
+        return outcome, search.open_disjuncts, search.progress.nodes
+
+    def _rows_seconds(self, root: RootBounds) -> float:
+        """About how long optimised rows of all neurons that are unstable within `root` would take."""
+        graph = self.query.graph
+        work = sum(2 * count * row_cost(graph, p) for p, count in zip(sorted(root.preactivations), self._loose(root)) if p in graph.deep)
+        return work * self._rows.iterations / (SPEED * self.context.workers.cores)
 
     @property
     def _narrow(self) -> bool:

@@ -25,7 +25,7 @@ from verifier.search.tightening import Tightening, growth
 from verifier.search.tree import Tree
 
 _HOPELESS = 20.0
-"""What the growth of a tree foretells is only a guess: so many times too large it has to be to be believed."""
+"""What the growth of a tree foretells is only a guess: so many times too large it has to be to be believed, where there is much to lose."""
 _PATIENCE = 4.0
 """Times as many subproblems as planned after which it does not matter how few seem to be needed."""
 _FIRST, _STEPS = 64, 4
@@ -63,9 +63,9 @@ class Search:
         self.progress = Progress(self.context, float(len(self.start)))
         self.frontier = Frontier(self.start)
 
-    def run(self, splits_alone: Callable[[int], float] | None = None) -> Outcome | None:
+    def run(self, splits_alone: Callable[[int], float] | None = None, hopeless: float = _HOPELESS) -> Outcome | None:
         """splits_alone: narrow no enclosures, and stop with None after that many subproblems, for a number of open disjuncts, unless few
-        more are needed, or when far more than that are."""
+        more are needed, or when more than `hopeless` times as many seem to be."""
         progress, frontier, room = self.progress, self.frontier, np.inf
         while frontier.count:
             if self.context.out_of_time():
@@ -73,7 +73,7 @@ class Search:
             if splits_alone is not None:
                 enough = splits_alone(len(self.open_disjuncts))
                 needed, spent = self.needed(), progress.nodes / max(enough, 1e-9)
-                if needed > _HOPELESS * enough or (spent >= 1.0 and needed > 0.5 * enough) or spent >= _PATIENCE:
+                if needed > hopeless * enough or (spent >= 1.0 and needed > 0.5 * enough) or spent >= _PATIENCE:
                     return None
                 room = enough - progress.nodes if spent < 1.0 else np.inf
             witness = self._advanced(splits_alone is not None, room) or self.rounds.run_if_due()
@@ -149,7 +149,7 @@ class Search:
             return [exploration.run(shares[0], 1, _APART)]
         if any((share.choice >= self.tree.neurons.total).any() for share in shares):
             _ = self.tree.network.program  # before the fork
-        budget = min(_STEPS * self.batch, max(_FIRST, self.progress.nodes // 2), max(_FIRST, room / len(shares)))
+        budget = min(_STEPS * self.batch, max(_FIRST, self.progress.nodes // 2), max(1.0, room / len(shares)))
         return self.context.workers.map(lambda share: exploration.run(share, budget, _APART), shares)
 
     def _due(self, splits: Splits) -> np.ndarray:

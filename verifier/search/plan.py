@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from verifier.arrays import varying
-from verifier.bounds.cost import row_cost
+from verifier.bounds.cost import SPEED, row_cost
 from verifier.bounds.forward import forms_cost
 from verifier.errors import ConfigurationError
 from verifier.graph.ir import Graph
@@ -24,8 +24,6 @@ _FORM_INPUTS = 10
 """With more inputs, boxes whose neurons do not get rows of their own are too many before they are narrow enough for forms."""
 _FORM_BATCH = 2e10
 """Time of the forms of one batch, with which rows go that take a few times as long: about as long as the clock may wait."""
-_SPEED = 1e11
-"""Rows at the root, as `row_cost`, that a core does in a second."""
 _ROWS, _EACH = 0.6, 5.0
 """Part of the time left that these may take; seconds that have to be left for each further box, as each has a root and a tree of its
 own. On nn4sys cardinality_1_240_128_dual, with 240 boxes, boxes with forms take 9 s, and trees get nowhere in 20 s."""
@@ -54,7 +52,7 @@ def with_rows(plan: Plan, graph: Graph, loose: Mapping[int, int], boxes: int, se
 
     On cgan imgSz32_nCh_1 prop_3 the root has the bound -0.007 by rows; 600 boxes have -0.7 by forms, in three times the time.
     """
-    needed = boxes * sum(2 * count * row_cost(graph, p) for p, count in loose.items()) / (_SPEED * cores)
+    needed = boxes * sum(2 * count * row_cost(graph, p) for p, count in loose.items()) / (SPEED * cores)
     if needed > _ROWS * seconds or seconds < _EACH * (boxes - 1):
         return plan
     rows = f"{sum(loose.values())} rows at the root take about {needed:.0f} s"
