@@ -99,7 +99,7 @@ def test_cores_share_the_descents(cores: int) -> None:
 
 
 def test_a_round_makes_as_many_descents_as_have_the_time_for_all_steps() -> None:
-    """The second round has 0.05 seconds, in which 32 of its 512 descents end."""
+    """The second round has 0.14 seconds, in which 90 of its 512 descents end."""
     seconds: list[float] = [0.0]
     ctx = replace(graphs.context(1000.0), clock=lambda: seconds[0])
     attack = rounds(random_dense(), graphs.targets_of(np.ones((1, 1)), 100.0), ctx, 64)
@@ -116,7 +116,7 @@ def test_a_round_makes_as_many_descents_as_have_the_time_for_all_steps() -> None
         for _ in range(2):
             attack.run_if_due()
             seconds[0] = 1.0
-    assert sizes[0] == 64 and 28 <= sizes[1] <= 32
+    assert sizes[0] == 64 and 86 <= sizes[1] <= 90
 
 
 def test_many_inputs_get_long_descents_as_well() -> None:

@@ -85,9 +85,9 @@ def test_few_rows_before_many(seed: int, monkeypatch: pytest.MonkeyPatch) -> Non
     settings, asked = Settings().with_options({"attack.restarts": 0}), list[int]()
     original = box_search.root_bounds
 
-    def counted(*arguments: object) -> object:
+    def counted(*arguments: object, **others: object) -> object:
         asked.append(arguments[4].iterations)  # type: ignore[attr-defined]
-        return original(*arguments)  # type: ignore[arg-type]
+        return original(*arguments, **others)  # type: ignore[arg-type]
 
     monkeypatch.setattr(box_search, "root_bounds", counted)
     monkeypatch.setattr(box_search, "INPUTS", 0)
@@ -113,9 +113,9 @@ def test_few_splits_before_optimised_rows(seed: int, few: bool, monkeypatch: pyt
     targets = replace(graphs.targets_of(rows[:1]), outputs=rows[:, None], constant=constant[:, None], strict=np.zeros((3, 1), bool))
     asked, original = list[int](), box_search.root_bounds
 
-    def counted(*arguments: object) -> object:
+    def counted(*arguments: object, **others: object) -> object:
         asked.append(arguments[4].iterations)  # type: ignore[attr-defined]
-        return original(*arguments)  # type: ignore[arg-type]
+        return original(*arguments, **others)  # type: ignore[arg-type]
 
     monkeypatch.setattr(box_search, "root_bounds", counted)
     monkeypatch.setattr(box_search, "INPUTS", 0)

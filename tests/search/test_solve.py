@@ -13,12 +13,17 @@ import pytest
 from tests import graphs
 from tests.search import milp
 from tests.search.test_exactness import query
+from verifier.attack.witness import Witness
 from verifier.bounds.recorded import Recorder
 from verifier.bounds.targets import Targets
+from verifier.config import Settings
 from verifier.graph.ir import Graph
 from verifier.operators.power import Power
 from verifier.search import box_search
+from verifier.search.attack_rounds import AttackRounds
 from verifier.search.outcome import Outcome
+from verifier.search.query import Query
+from verifier.search.solve import solve
 
 METHODS = {"inputs": graphs.search_inputs, "neurons": graphs.search_neurons}
 
@@ -159,3 +164,20 @@ def test_a_function_that_may_be_undefined_proves_nothing(method: str) -> None:
     for lower, upper, proved in ((-1.0, 2.0, False), (0.0, 2.0, False), (0.25, 4.0, True)):
         outcome = METHODS[method](graph, below, np.array([lower]), np.array([upper]), seconds=20.0)
         assert outcome.proved == proved and ("Power" in outcome.undefined) != proved
+
+
+def test_a_box_is_attacked_while_its_first_bounds_are_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the bounds of every layer; a counterexample ends them."""
+    graph = graphs.random_dense(np.random.default_rng(0), [20, 6, 6, 6, 1])
+    query = Query(graph, graphs.targets_of(np.ones((1, 1))), -np.ones((1, 20)), np.ones((1, 20)))
+    witness, calls = Witness(np.zeros(20), np.zeros(1), 0, "exact"), list[int]()
+
+    def third(self: AttackRounds) -> Witness | None:
+        calls.append(1)
+        return witness if len(calls) == 3 else None
+
+    monkeypatch.setattr(AttackRounds, "run_if_due", third)
+    with patch.object(box_search.Search, "_rooted", side_effect=AssertionError):
+        solved = solve(query, Settings(), graphs.context(20.0))
+    assert solved.plan.method == "neuron split"
+    assert solved.outcome.witness is witness and not solved.outcome.proved and len(calls) == 3

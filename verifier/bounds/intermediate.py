@@ -62,13 +62,14 @@ def root_bounds(
     start: RootBounds | None = None,
     refine: Refine | None = None,
     most: float = np.inf,
+    pause: Callable[[], None] = lambda: None,
 ) -> RootBounds:
     """Bounds over the box lower, upper (n,). `arrays` is float64 (bounds are accepted there); `proposals` may be float32.
 
     start: bounds over the same box, or one around it, to be improved; then `schedule` alone is run, without plain CROWN rows before.
     refine: has a say after the rows of every pre-activation. most: what the plain rows of one pre-activation may cost at most
-    (`row_cost`); where they would cost more there are none. Past the deadline what was found by then is returned with the rest of
-    `start`; raises Late where there is none.
+    (`row_cost`); where they would cost more there are none. pause: called before every pre-activation. Past the deadline what was found
+    by then is returned with the rest of `start`; raises Late where there is none.
     Raises Undefined where no enclosure is found on which a function has finite values, and Empty where a constrained `start` leaves
     no point.
     """
@@ -86,6 +87,7 @@ def root_bounds(
             if start is None:
                 raise Late
             return replace(start, preactivations=known)  # tighter enclosures leave rounding bounds valid
+        pause()
         magnitudes.extend(p, host)
         weights = magnitudes.weights(host).to(arrays)
         values = interval.propagate(moved, low, high, known, weights, p, values)

@@ -36,6 +36,13 @@ _SHARE, _SOONER, _SECONDS, _PAUSE = 0.05, 0.1, 10.0, 1.5
 pass until the next round. With eight seeds, ACAS Xu 1_9 prop_7 takes 9 s on average with no more in the first seconds."""
 
 
+class Violated(Exception):
+    """A counterexample was found on the way to something else."""
+
+    def __init__(self, witness: Witness):
+        self.witness = witness
+
+
 @dataclass(eq=False)
 class AttackRounds:
     """Gradient descent from random points, then longer ones from fewer; each round has eight times as many as the one before. seconds: of a
@@ -71,6 +78,12 @@ class AttackRounds:
         self.rounds = min(self.rounds + 1, 4)
         self.due = max(0.5, _PAUSE * self.context.clock())
         return None
+
+    def interrupt(self) -> None:
+        """The next round, if one is due; raises Violated where it finds a counterexample."""
+        witness = self.run_if_due()
+        if witness is not None:
+            raise Violated(witness)
 
     @property
     def _kinds(self) -> tuple[tuple[float, int], ...]:

@@ -173,8 +173,9 @@ class Search:
     def _bounds(
         self, schedule: Schedule, late: Callable[[], bool], start: RootBounds | None = None, refine: Refinement | None = None
     ) -> RootBounds:
-        workers = self.context.workers
-        return root_bounds(self.query.graph, self.exact, *self._box, schedule, late, self.fast, workers, start, refine)
+        """The first ones may take all the time that there is, so the box is attacked meanwhile."""
+        graph, workers, pause = self.query.graph, self.context.workers, (self.attack.interrupt if start is None else lambda: None)
+        return root_bounds(graph, self.exact, *self._box, schedule, late, self.fast, workers, start, refine, pause=pause)
 
     def _loose(self, root: RootBounds) -> tuple[int, ...]:
         return tuple(int(to_numpy(unstable(self.query.graph, p, b)).sum()) for p, b in sorted(root.preactivations.items()))

@@ -15,7 +15,7 @@ from verifier.config import Settings
 from verifier.graph.ir import Graph
 from verifier.parallel import Late, Workers
 from verifier.search import box_search, input_split
-from verifier.search.attack_rounds import AttackRounds
+from verifier.search.attack_rounds import AttackRounds, Violated
 from verifier.search.boxes import Boxes
 from verifier.search.events import Event
 from verifier.search.halving import Halving
@@ -138,6 +138,8 @@ def _by_neurons(
             results.append(box_search.Search(query, exact, fast, settings, share, plan.batch, attack, group).run(known))
         except Late:
             results.append((Outcome.late(), ()))
+        except Violated as found:
+            results.append((Outcome(False, found.witness, 0, -np.inf, 0.0), ()))
         if results[-1][0].witness is not None or context.out_of_time():
             break
     return Solved(joined([outcome for outcome, _ in results], len(groups)), plan, results[0][1])
