@@ -22,6 +22,7 @@ from verifier.bounds.batch import BoxBounds, Neurons, bound_boxes, make_heads, n
 from verifier.bounds.dual import Dual, Interval, Problem, Relaxation, evaluate, relax
 from verifier.bounds.intermediate import RootBounds, root_bounds
 from verifier.bounds.reduction import Reduction
+from verifier.bounds.resources import Resources
 from verifier.bounds.rigorous import ErrorWeights, error_weights
 from verifier.bounds.targets import Targets
 from verifier.config import Settings
@@ -481,7 +482,7 @@ def root(
     start: RootBounds | None = None,
 ) -> RootBounds:
     with Workers(threads) as workers:
-        return root_bounds(graph, arrays, lower, upper, Schedule(iterations), lambda: False, proposals or arrays, workers, start)
+        return root_bounds(graph, Resources(arrays, proposals or arrays, workers), lower, upper, Schedule(iterations), start)
 
 
 def refined_root(
@@ -491,7 +492,7 @@ def refined_root(
     with Workers(1) as workers:
         ctx, fast = context(60.0, workers=workers), proposals or arrays
         refinement = Refinement(graph, arrays, fast, lower, upper, ctx, subproblems, frozenset(graph.preactivations))
-        return root_bounds(graph, arrays, lower, upper, Schedule(0), lambda: False, fast, workers, start, refinement)
+        return root_bounds(graph, Resources(arrays, fast, workers), lower, upper, Schedule(0), start, refinement)
 
 
 def enclosures(bounds: RootBounds) -> dict[int, Bounds]:

@@ -351,8 +351,8 @@ FAULTS = (
     Fault(
         "root bounds without rounding",
         ROWS,
-        "result = evaluate(graph, {p: unit_rows(self.arrays, part[None], shape)}, problem, self.weights).lower[0]",
-        "result = evaluate(graph, {p: unit_rows(self.arrays, part[None], shape)}, problem, None).lower[0]",
+        "result = evaluate(graph, {p: unit_rows(arrays, part[None], shape)}, problem, self.weights).lower[0]",
+        "result = evaluate(graph, {p: unit_rows(arrays, part[None], shape)}, problem, None).lower[0]",
     ),
     Fault(
         "root bounds of the proposals",

@@ -13,6 +13,7 @@ from verifier.bounds import rows
 from verifier.bounds.ascent import Schedule
 from verifier.bounds.dual import Interval
 from verifier.bounds.intermediate import Empty, RootBounds, root_bounds
+from verifier.bounds.resources import Resources
 from verifier.bounds.rigorous import Magnitudes, error_weights
 from verifier.errors import InternalError
 from verifier.operators.affine import Add, Linear
@@ -26,7 +27,7 @@ def bounds(looks: int, start: graphs.RootBounds | None = None) -> graphs.RootBou
     """Root bounds with a clock that has run out after some looks."""
     ticking = graphs.ticking(looks)
     with Workers(1) as workers:
-        return root_bounds(GRAPH, graphs.EXACT, LOWER, UPPER, Schedule(3), ticking.out_of_time, graphs.EXACT, workers, start)
+        return root_bounds(GRAPH, Resources(graphs.EXACT, graphs.EXACT, workers, ticking.out_of_time), LOWER, UPPER, Schedule(3), start)
 
 
 def test_without_time_there_are_no_root_bounds() -> None:
@@ -131,7 +132,7 @@ def test_slopes_that_pay_for_no_sample_are_given_up(pays: list[bool], tried: lis
         patch.object(rows.Rows, "_evaluated", noted),
         patch.object(rows.Rows, "_pays", lambda *_: next(answers)),
     ):
-        found = root_bounds(GRAPH, graphs.EXACT, LOWER, UPPER, Schedule(7), lambda: False, graphs.EXACT, workers, start)
+        found = root_bounds(GRAPH, Resources(graphs.EXACT, graphs.EXACT, workers), LOWER, UPPER, Schedule(7), start)
     assert sorted({p for p, _ in asked}) == tried
     assert [p for p, steps in asked if steps == 7] == [p for p in tried if pays[p - 1]]
     x = graphs.box_points(np.random.default_rng(1), LOWER, UPPER)

@@ -16,6 +16,7 @@ from verifier.bounds.ascent import Schedule, problem_of
 from verifier.bounds.dual import Interval, evaluate
 from verifier.bounds.intermediate import root_bounds
 from verifier.bounds.program import Program, Relaxed, Subproblem
+from verifier.bounds.resources import Resources
 from verifier.graph.ir import Graph
 from verifier.operators.base import Elementwise
 from verifier.operators.piecewise_linear import Relu
@@ -27,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def subproblem(rng: np.random.Generator, graph: Graph, rows: int = 1) -> Subproblem:
     lower, upper = graphs.random_box(rng, graph.input_size)
-    root = root_bounds(graph, EXACT, lower, upper, Schedule(0), lambda: False, EXACT, Workers(1))
+    root = root_bounds(graph, Resources(EXACT, EXACT, Workers(1)), lower, upper, Schedule(0))
     known = {p: (to_numpy(b.lower)[0], to_numpy(b.upper)[0]) for p, b in root.preactivations.items()}
     outputs, inputs = rng.normal(size=(rows, graph.output_size)), rng.normal(size=(rows, graph.input_size))
     return Subproblem(lower, upper, known, outputs, inputs * (rng.random() < 0.5), rng.normal(size=rows))

@@ -11,6 +11,7 @@ from verifier.bounds import reduction
 from verifier.bounds.ascent import Schedule
 from verifier.bounds.dual import Interval
 from verifier.bounds.intermediate import root_bounds
+from verifier.bounds.resources import Resources
 from verifier.graph.ir import Graph
 from verifier.parallel import Late, Workers
 
@@ -32,7 +33,7 @@ def test_values_are_the_networks(make: Callable[[np.random.Generator], Graph], s
     graph = make(rng)
     lower, upper = graphs.random_box(rng, graph.input_size)
     upper = np.where(rng.random(len(lower)) < 0.3, lower, upper)
-    root = root_bounds(graph, graphs.EXACT, lower, upper, Schedule(0), lambda: False, graphs.EXACT, Workers(1))
+    root = root_bounds(graph, Resources(graphs.EXACT, graphs.EXACT, Workers(1)), lower, upper, Schedule(0))
     known = {p: Interval(*(to_numpy(side) for side in b)) for p, b in root.preactivations.items()}
     parts = reduction._partition(graph, known, lower, upper)
     found = reduction._Builder(graph, parts, known, lower, upper, graphs.EXACT, Workers(1), lambda: False).build()
@@ -47,6 +48,6 @@ def test_it_looks_at_the_clock() -> None:
     """Merging a large network may take longer than what is left."""
     graph = graphs.random_dense(np.random.default_rng(0), [4, 40, 40, 2])
     lower, upper = np.full(4, 0.50), np.full(4, 0.51)
-    root = root_bounds(graph, graphs.EXACT, lower, upper, Schedule(0), lambda: False, graphs.EXACT, Workers(1))
+    root = root_bounds(graph, Resources(graphs.EXACT, graphs.EXACT, Workers(1)), lower, upper, Schedule(0))
     with pytest.raises(Late):
         reduction.reduce_graph(graph, root.preactivations, lower, upper, graphs.EXACT, Workers(1), lambda: True)

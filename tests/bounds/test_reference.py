@@ -12,6 +12,7 @@ from verifier.arrays import numpy_arrays
 from verifier.bounds.ascent import Ascent, Schedule, initial_parameters, problem_of
 from verifier.bounds.dual import evaluate
 from verifier.bounds.intermediate import root_bounds
+from verifier.bounds.resources import Resources
 from verifier.graph import onnx_reader
 from verifier.parallel import Workers
 from verifier.property import vnnlib1
@@ -42,7 +43,7 @@ def test_at_least_as_tight(case: dict) -> None:
     lower, upper = disjunct.lower, disjunct.upper
     arrays, schedule, m = numpy_arrays(), Schedule(ITERATIONS[case["method"]]), graph.output_size
     with Workers(1) as workers:
-        root = root_bounds(graph, arrays, lower, upper, schedule, lambda: False, arrays, workers)
+        root = root_bounds(graph, Resources(arrays, arrays, workers), lower, upper, schedule)
     rows = {graph.output: np.concatenate([np.eye(m), -np.eye(m)])[None]}
     start = initial_parameters(graph, graph.output, root.preactivations)
     ascent = Ascent(graph, rows, lower[None], upper[None], root.preactivations, start, {}, schedule)

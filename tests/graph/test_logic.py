@@ -14,6 +14,7 @@ from tests import graphs
 from verifier.arrays import numpy_arrays
 from verifier.bounds.ascent import Schedule
 from verifier.bounds.intermediate import root_bounds
+from verifier.bounds.resources import Resources
 from verifier.config import Settings
 from verifier.engine import verify
 from verifier.errors import ModelError
@@ -150,7 +151,7 @@ def test_values_lie_within_the_bounds(name: str) -> None:
         x, arrays = points(rng, lower, upper), numpy_arrays()
         x = np.clip(x, lower, upper)
         values = [v.reshape(len(x), -1) for v in graph.values(x)]
-        found = root_bounds(graph, arrays, lower, upper, Schedule(0), lambda: False, arrays, Workers(1)).preactivations
+        found = root_bounds(graph, Resources(arrays, arrays, Workers(1)), lower, upper, Schedule(0)).preactivations
         for node, (below, above) in {**found, **graphs.interval_bounds(graph, arrays, lower, upper)}.items():
             size = 1e-9 * (1.0 + np.abs(values[node]))  # of the evaluation, not of the bounds
             assert (below <= values[node] + size).all() and (values[node] - size <= above).all(), f"seed {seed}, node {node}"

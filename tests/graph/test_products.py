@@ -14,6 +14,7 @@ from tests.graph.models import model
 from verifier.arrays import numpy_arrays
 from verifier.bounds.ascent import Schedule
 from verifier.bounds.intermediate import root_bounds
+from verifier.bounds.resources import Resources
 from verifier.config import Settings
 from verifier.engine import verify
 from verifier.graph.products import Monomial, with_products
@@ -44,7 +45,7 @@ def test_values_are_products_and_lie_within_the_bounds(seed: int) -> None:
         expected = np.prod([(x if kind == "X" else y)[:, i] for kind, i in monomial], axis=0)
         assert np.allclose(found[:, 2 + k], expected, rtol=1e-12, atol=1e-12), f"seed {seed}, {monomial}"
     arrays = numpy_arrays()
-    bounds = root_bounds(extended, arrays, lower, upper, Schedule(0), lambda: False, arrays, Workers(1)).preactivations
+    bounds = root_bounds(extended, Resources(arrays, arrays, Workers(1)), lower, upper, Schedule(0)).preactivations
     values = extended.values(x)
     for node, (below, above) in bounds.items():
         value = values[node].reshape(len(x), -1)

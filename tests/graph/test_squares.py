@@ -11,6 +11,7 @@ import pytest
 from tests import graphs
 from verifier.bounds.ascent import Schedule
 from verifier.bounds.intermediate import output_bounds
+from verifier.bounds.resources import Resources
 from verifier.config import Settings
 from verifier.graph import squares
 from verifier.graph.ir import Graph, Node
@@ -50,7 +51,7 @@ def positive(rng: np.random.Generator, count: int = N) -> np.ndarray:
 
 def lower_bound(graph: Graph, lower: np.ndarray, upper: np.ndarray, sign: float = 1.0) -> float:
     root, exact, tangents = graphs.root(graph, graphs.EXACT, lower, upper), graphs.EXACT, Schedule(40, slope_step=0.2, decay=0.95)
-    low, high = output_bounds(graph, exact, lower, upper, root, tangents, lambda: False, exact, Workers(1))
+    low, high = output_bounds(graph, Resources(exact, exact, Workers(1)), lower, upper, root, tangents)
     return float(low[0] if sign > 0 else -high[0])
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from tests import graphs
 from verifier.bounds.intermediate import root_bounds
+from verifier.bounds.resources import Resources
 from verifier.search.boxes import Boxes
 from verifier.search.halving import Halving
 from verifier.search.query import Query
@@ -24,7 +25,7 @@ def test_sharpened_planes_lie_below_the_rows(seed: int) -> None:
     parts = [graphs.inner_box(rng, lower, upper) for _ in range(count)]
     low, high = (np.stack(side) for side in zip(*parts))
     ctx = graphs.context(60.0, graphs.NoGate(), graphs.Workers(1))
-    root = root_bounds(graph, graphs.EXACT, lower, upper, graphs.Schedule(0), ctx.out_of_time, graphs.EXACT, ctx.workers)
+    root = root_bounds(graph, Resources(graphs.EXACT, graphs.EXACT, ctx.workers, ctx.out_of_time), lower, upper, graphs.Schedule(0))
     below, above = (np.repeat(side[None], count, 0) for side in graphs.flat_enclosures(graph, root))
     zero = np.zeros(count, np.int64)
     boxes = Boxes.roots(low, high, below, above, zero)

@@ -8,19 +8,20 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from verifier.arrays import Arrays, namespace, to_numpy, varying
+from verifier.arrays import namespace, to_numpy, varying
 from verifier.bounds import interval
 from verifier.bounds.ascent import Schedule
 from verifier.bounds.cost import row_cost
 from verifier.bounds.dual import Interval
 from verifier.bounds.forward import Forms, forms_pay
+from verifier.bounds.resources import Resources
 from verifier.bounds.rigorous import ErrorWeights, Magnitudes
 from verifier.bounds.rows import Rows
 from verifier.bounds.stability import unstable
 from verifier.errors import InternalError
 from verifier.graph.ir import Graph
 from verifier.operators.base import Nonlinear
-from verifier.parallel import Late, Workers
+from verifier.parallel import Late
 
 _FUTILE = 2
 """Pre-activations in a row where optimised slopes do nothing for the neurons they are tried on, after which no more are tried."""
@@ -52,27 +53,24 @@ class RootBounds:
 
 def root_bounds(
     graph: Graph,
-    arrays: Arrays,
+    resources: Resources,
     lower: np.ndarray,
     upper: np.ndarray,
     schedule: Schedule,
-    deadline: Callable[[], bool],
-    proposals: Arrays,
-    workers: Workers,
     start: RootBounds | None = None,
     refine: Refine | None = None,
     most: float = np.inf,
-    pause: Callable[[], None] = lambda: None,
 ) -> RootBounds:
-    """Bounds over the box lower, upper (n,). `arrays` is float64 (bounds are accepted there); `proposals` may be float32.
+    """Bounds over the box lower, upper (n,).
 
     start: bounds over the same box, or one around it, to be improved; then `schedule` alone is run, without plain CROWN rows before.
     refine: has a say after the rows of every pre-activation. most: what the plain rows of one pre-activation may cost at most
-    (`row_cost`); where they would cost more there are none. pause: called before every pre-activation. Past the deadline what was found
-    by then is returned with the rest of `start`; raises Late where there is none.
+    (`row_cost`); where they would cost more there are none. Past the deadline what was found by then is returned with the rest of
+    `start`; raises Late where there is none.
     Raises Undefined where no enclosure is found on which a function has finite values, and Empty where a constrained `start` leaves
     no point.
     """
+    arrays = resources.exact
     moved = graph.to(arrays)
     low, high = arrays.asarray(lower[None]), arrays.asarray(upper[None])
     known: dict[int, Interval] = dict(start.preactivations) if start is not None else {}
@@ -83,11 +81,11 @@ def root_bounds(
     futile = 0
     forms = Forms(moved, low, high) if start is None and forms_pay(graph, int(np.sum(varying(lower, upper)))) else None
     for p in graph.preactivations:
-        if deadline():
+        if resources.late():
             if start is None:
                 raise Late
             return replace(start, preactivations=known)  # tighter enclosures leave rounding bounds valid
-        pause()
+        resources.pause()
         magnitudes.extend(p, host)
         weights = magnitudes.weights(host).to(arrays)
         values = interval.propagate(moved, low, high, known, weights, p, values)
@@ -95,8 +93,7 @@ def root_bounds(
         if p in graph.deep:
             todo = int(namespace(low).sum(unstable(graph, p, known[p])))
             if 2 * todo * row_cost(graph, p) <= most:
-                rows = Rows(graph, arrays, proposals, low, high, dict(known), p, weights, deadline)
-                known[p], pays = rows.tightened(stages, workers)
+                known[p], pays = Rows(graph, resources, low, high, dict(known), p, weights).tightened(stages)
                 futile = futile if pays is None else 0 if pays else futile + 1
                 if schedule.iterations and futile == _FUTILE:
                     stages = stages[:-1]
@@ -136,23 +133,16 @@ def _check_defined(graph: Graph, p: int, bounds: Interval) -> None:
 
 
 def output_bounds(
-    graph: Graph,
-    arrays: Arrays,
-    lower: np.ndarray,
-    upper: np.ndarray,
-    root: RootBounds,
-    schedule: Schedule,
-    deadline: Callable[[], bool],
-    proposals: Arrays,
-    workers: Workers,
+    graph: Graph, resources: Resources, lower: np.ndarray, upper: np.ndarray, root: RootBounds, schedule: Schedule
 ) -> tuple[np.ndarray, np.ndarray]:
     """Rigorous (lower, upper), each (m,), of the outputs over the box lower, upper (n,) of `root`: by intervals, then by rows whose
     slopes are optimised. Past the deadline, what was found by then."""
+    arrays = resources.exact
     low, high = arrays.asarray(lower[None]), arrays.asarray(upper[None])
     weights, node = root.weights.to(arrays), graph.output
     known = dict(root.preactivations)
     bounds = interval.propagate(graph.to(arrays), low, high, known, weights, node)[node]
-    rows = Rows(graph, arrays, proposals, low, high, known, node, weights, deadline)
+    rows = Rows(graph, resources, low, high, known, node, weights)
     every = np.arange(graph.nodes[node].size)
-    bounds = rows.bounded(bounds, every, schedule, lambda values: values > np.inf, workers)
+    bounds = rows.bounded(bounds, every, schedule, lambda values: values > np.inf)
     return to_numpy(bounds.lower)[0], to_numpy(bounds.upper)[0]

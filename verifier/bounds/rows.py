@@ -16,11 +16,11 @@ from verifier.arrays import Array, Arrays, to_numpy
 from verifier.bounds.ascent import Ascent, Schedule, initial_parameters, problem_of
 from verifier.bounds.cost import row_cost
 from verifier.bounds.dual import Interval, evaluate
+from verifier.bounds.resources import Resources
 from verifier.bounds.rigorous import ErrorWeights
 from verifier.bounds.stability import unstable
 from verifier.graph.ir import Graph
 from verifier.graph.window import around, whole, window
-from verifier.parallel import Workers
 
 _CHUNK_WORK = 500_000_000
 """Multiplications of the rows of one chunk in one pass: about 0.1 s on one core."""
@@ -40,26 +40,24 @@ class Rows:
     below, and of `node` where it is one."""
 
     graph: Graph
-    arrays: Arrays
-    proposals: Arrays
+    resources: Resources
     low: Array
     high: Array
     known: Mapping[int, Interval]
     node: int
     weights: ErrorWeights
-    deadline: Callable[[], bool]
 
-    def tightened(self, stages: tuple[Schedule, ...], workers: Workers) -> tuple[Interval, bool | None]:
+    def tightened(self, stages: tuple[Schedule, ...]) -> tuple[Interval, bool | None]:
         """Rows for the neurons that are unstable before each stage: plain CROWN, then optimised slopes. And whether the last stage paid for
         the few that it was tried on first; None where it was not."""
         bounds, curved = self.known[self.node], not set(self.graph.nonlinear).isdisjoint(self.graph.ancestors(self.node))
         pays = None
         for i, stage in enumerate(stages):
             todo, pays = np.flatnonzero(to_numpy(unstable(self.graph, self.node, bounds))[0]), None
-            if len(todo) == 0 or self.deadline() or (i > 0 and stage.iterations == 0) or (stage.iterations and not curved):
+            if len(todo) == 0 or self.resources.late() or (i > 0 and stage.iterations == 0) or (stage.iterations and not curved):
                 break
             # A neuron's row is of no more use once its sign is known.
-            bound = partial(self.bounded, enough=lambda lower: lower > 0, workers=workers)
+            bound = partial(self.bounded, enough=lambda lower: lower > 0)
             if len(todo) >= _MANY:
                 count, narrower = _SAMPLE["optimised" if stage.iterations else "plain"]
                 some, pilot = todo[:: len(todo) // count], replace(stage, iterations=min(_STEPS, stage.iterations))
@@ -82,11 +80,10 @@ class Rows:
         todo: np.ndarray,
         stage: Schedule,
         enough: Callable[[Array], Array],
-        workers: Workers,
     ) -> Interval:
         """`bounds` (1, size) with the elements `todo` tightened; `enough` as in `Ascent.run`."""
-        parts = [part for tile in self._tiles(todo) for part in self._chunks(tile, stage, workers)]
-        return _merged(self.arrays, bounds, parts, workers.map(partial(self._bound, stage, enough), parts))
+        parts = [part for tile in self._tiles(todo) for part in self._chunks(tile, stage)]
+        return _merged(self.resources.exact, bounds, parts, self.resources.workers.map(partial(self._bound, stage, enough), parts))
 
     def _tiles(self, todo: np.ndarray) -> list[np.ndarray]:
         """`todo` by squares of the image, of the size with which rows are the shortest; all together where that saves little."""
@@ -109,9 +106,9 @@ class Rows:
         rows = 2 * share * math.prod(b - a for a, b in middle)
         return row_cost(window(self.graph, self.node, middle).graph) + _OVERHEAD / rows
 
-    def _chunks(self, todo: np.ndarray, stage: Schedule, workers: Workers) -> list[np.ndarray]:
+    def _chunks(self, todo: np.ndarray, stage: Schedule) -> list[np.ndarray]:
         here, _ = self._around(todo)
-        chunk = max(1, min(here._most(stage), -(-len(todo) // workers.cores)))
+        chunk = max(1, min(here._most(stage), -(-len(todo) // self.resources.workers.cores)))
         return [todo[first : first + chunk] for first in range(0, len(todo), chunk)]
 
     def _around(self, part: np.ndarray) -> tuple[Rows, np.ndarray]:
@@ -124,7 +121,7 @@ class Rows:
         if row_cost(there.graph) > _WORTH * row_cost(graph, self.node):
             return self, part
 
-        origin = {n: (p, self.arrays.indices(elements)) for n, (p, elements) in there.origin.items()}
+        origin = {n: (p, self.resources.exact.indices(elements)) for n, (p, elements) in there.origin.items()}
 
         def some(values: Mapping[int, Array]) -> dict[int, Array]:
             return {n: values[p][..., i] for n, (p, i) in origin.items() if p in values}
@@ -137,23 +134,24 @@ class Rows:
     def _most(self, stage: Schedule) -> int:
         """Neurons in one chunk: what fits in memory, and keeps the time between two looks at the clock short."""
         below = [self.graph.nodes[n] for n in self.graph.ancestors(self.node)]
-        fits = self.arrays.budget / (8 * sum(node.size for node in below) * (12 if stage.iterations else 5)) / 2
-        return int(min(fits, _CHUNK_WORK * self.arrays.width / max(1, sum(node.multiplications for node in below))))
+        arrays = self.resources.exact
+        fits = arrays.budget / (8 * sum(node.size for node in below) * (12 if stage.iterations else 5)) / 2
+        return int(min(fits, _CHUNK_WORK * arrays.width / max(1, sum(node.multiplications for node in below))))
 
     def _bound(self, stage: Schedule, enough: Callable[[Array], Array], part: np.ndarray) -> tuple[Array, Array] | None:
         """Rigorous (lower, upper), each (k,), of the elements `part`; None where the deadline has passed."""
-        if self.deadline():
+        if self.resources.late():
             return None
         here, part = self._around(part)
         return here._evaluated(stage, enough, part)
 
     def _evaluated(self, stage: Schedule, enough: Callable[[Array], Array], part: np.ndarray) -> tuple[Array, Array]:
-        graph, p, k = self.graph.to(self.arrays), self.node, len(part)
+        arrays, fast = self.resources.exact, self.resources.proposals
+        graph, p, k = self.graph.to(arrays), self.node, len(part)
         shape, start = graph.nodes[p].shape, initial_parameters(graph, p, self.known)
         parameters = start
         below = {n: self.known[n] for n in graph.preactivations if n < p}
         if stage.iterations:
-            fast = self.proposals
             ascent = Ascent(
                 self.graph.to(fast),
                 {p: unit_rows(fast, part[None], shape)},
@@ -164,10 +162,10 @@ class Rows:
                 {},
                 stage,
             )
-            _, parameters = ascent.run(enough, self.deadline)
-            parameters = parameters.map(self.arrays.asarray)
+            _, parameters = ascent.run(enough, self.resources.late)
+            parameters = parameters.map(arrays.asarray)
         problem = problem_of(graph, self.low, self.high, below, parameters)
-        result = evaluate(graph, {p: unit_rows(self.arrays, part[None], shape)}, problem, self.weights).lower[0]
+        result = evaluate(graph, {p: unit_rows(arrays, part[None], shape)}, problem, self.weights).lower[0]
         return result[:k], -result[k:]
 
 

@@ -85,6 +85,7 @@ def _unstable(graph: Graph, prop: Property) -> tuple[int, ...] | None:
     from verifier.arrays import numpy_arrays, to_numpy
     from verifier.bounds.ascent import Schedule
     from verifier.bounds.intermediate import root_bounds
+    from verifier.bounds.resources import Resources
     from verifier.bounds.stability import unstable
     from verifier.parallel import Workers
 
@@ -94,7 +95,7 @@ def _unstable(graph: Graph, prop: Property) -> tuple[int, ...] | None:
     lower, upper = np.min([d.lower for d in live], axis=0), np.max([d.upper for d in live], axis=0)
     arrays = numpy_arrays()
     with Workers(1) as workers:
-        root = root_bounds(graph, arrays, lower, upper, Schedule(0), lambda: False, arrays, workers)
+        root = root_bounds(graph, Resources(arrays, arrays, workers), lower, upper, Schedule(0))
     return tuple(int(to_numpy(unstable(graph, p, root.preactivations[p])).sum()) for p in graph.preactivations)
 
 

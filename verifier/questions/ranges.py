@@ -21,6 +21,7 @@ from verifier.attack import gradient
 from verifier.attack.witness import Gate, Witness
 from verifier.bounds.ascent import Schedule
 from verifier.bounds.intermediate import RootBounds, Undefined, output_bounds, root_bounds
+from verifier.bounds.resources import Resources
 from verifier.bounds.targets import Targets
 from verifier.config import Settings
 from verifier.engine import Run, peak_memory_mb, provenance, running
@@ -174,13 +175,14 @@ class _Refinement:
         run, graph, iterations = self.run, self.problem.graph, self.run.settings.bounds.root_iterations
         graph.to(exact), graph.to(fast)
         limit = run.clock() + _ROOT_SHARE * (run.deadline - run.clock())
-        late = lambda: run.late() or run.clock() > limit  # noqa: E731
+        resources = Resources(exact, fast, run.workers, run.late)
         try:
-            root = root_bounds(graph, exact, lower, upper, Schedule(0), run.late, fast, run.workers)
+            root = root_bounds(graph, resources, lower, upper, Schedule(0))
             if plan.method == "neuron split" and iterations:
                 rows = Schedule(min(ROW_ITERATIONS, iterations))
-                root = root_bounds(graph, exact, lower, upper, rows, late, fast, run.workers, root)
-            low, high = output_bounds(graph, exact, lower, upper, root, Schedule(iterations), run.late, fast, run.workers)
+                sooner = replace(resources, late=lambda: run.late() or run.clock() > limit)
+                root = root_bounds(graph, sooner, lower, upper, rows, root)
+            low, high = output_bounds(graph, resources, lower, upper, root, Schedule(iterations))
         except (Late, Undefined):
             return
         if len(self.sets) == 1 or plan.method == "input split":

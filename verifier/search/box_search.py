@@ -14,6 +14,7 @@ from verifier.bounds.ascent import Schedule
 from verifier.bounds.cost import SPEED, row_cost
 from verifier.bounds.intermediate import Empty, RootBounds, root_bounds
 from verifier.bounds.reduction import Reduction, reduce_graph
+from verifier.bounds.resources import Resources
 from verifier.bounds.stability import unstable
 from verifier.config import Settings
 from verifier.errors import InternalError
@@ -174,8 +175,10 @@ class Search:
         self, schedule: Schedule, late: Callable[[], bool], start: RootBounds | None = None, refine: Refinement | None = None
     ) -> RootBounds:
         """The first ones may take all the time that there is, so the box is attacked meanwhile."""
-        graph, workers, pause = self.query.graph, self.context.workers, (self.attack.interrupt if start is None else lambda: None)
-        return root_bounds(graph, self.exact, *self._box, schedule, late, self.fast, workers, start, refine, pause=pause)
+        resources = Resources(self.exact, self.fast, self.context.workers, late)
+        if start is None:
+            resources = replace(resources, pause=self.attack.interrupt)
+        return root_bounds(self.query.graph, resources, *self._box, schedule, start, refine)
 
     def _loose(self, root: RootBounds) -> tuple[int, ...]:
         return tuple(int(to_numpy(unstable(self.query.graph, p, b)).sum()) for p, b in sorted(root.preactivations.items()))

@@ -10,6 +10,7 @@ from verifier.arrays import Arrays, cuda_devices, numpy_arrays, to_numpy, torch_
 from verifier.bounds.ascent import Schedule
 from verifier.bounds.batch import Neurons
 from verifier.bounds.intermediate import RootBounds, Undefined, root_bounds
+from verifier.bounds.resources import Resources
 from verifier.bounds.stability import unstable
 from verifier.config import Settings
 from verifier.graph.ir import Graph
@@ -81,7 +82,7 @@ def _around_all(query: Query, exact: Arrays, fast: Arrays, plan: Plan, context: 
     """Plain bounds over the smallest box around the boxes of all disjuncts."""
     lower, upper = query.lower.min(axis=0), query.upper.max(axis=0)
     most = _ROOT_ROWS if plan.forms else np.inf
-    return root_bounds(query.graph, exact, lower, upper, Schedule(0), context.out_of_time, fast, context.workers, most=most)
+    return root_bounds(query.graph, Resources(exact, fast, context.workers, context.out_of_time), lower, upper, Schedule(0), most=most)
 
 
 def _loose(graph: Graph, root: RootBounds) -> dict[int, int]:
