@@ -114,7 +114,7 @@ def test_what_halves_leave_open_goes_on(violated: bool, monkeypatch: pytest.Monk
     query, context = Query(graph, targets, np.tile(lower, (4, 1)), np.tile(upper, (4, 1))), graphs.context(4.0 if violated else 30.0)
     settings = Settings().with_options({"attack.restarts": 0})
     attack = AttackRounds(query, graphs.EXACT, settings, context)
-    outcome, _ = box_search.Search(query, graphs.EXACT, graphs.EXACT, settings, context, 32, attack, np.arange(4)).run(None)
+    outcome = box_search.Search(query, graphs.EXACT, graphs.EXACT, settings, context, 32, attack, np.arange(4)).run(None).outcome
     assert outcome.proved is not violated and len(given_up) == 1
     assert not violated or 2 in given_up[0]
 

@@ -125,7 +125,7 @@ def test_few_splits_before_optimised_rows(seed: int, few: bool, monkeypatch: pyt
     settings, context = Settings().with_options({"attack.restarts": 0}), graphs.context(30.0)
     query = Query(graph, targets, np.tile(lower, (3, 1)), np.tile(upper, (3, 1)))
     attack = AttackRounds(query, graphs.EXACT, settings, context)
-    outcome, _ = box_search.Search(query, graphs.EXACT, graphs.EXACT, settings, context, 32, attack, np.arange(3)).run(None)
+    outcome = box_search.Search(query, graphs.EXACT, graphs.EXACT, settings, context, 32, attack, np.arange(3)).run(None).outcome
     assert outcome.proved and outcome.subproblems >= 3
     assert asked[0] == 0 and (len(asked) == 1) is few
 
@@ -158,8 +158,8 @@ def test_large_numbers_that_cancel_are_bounded_in_float64(seed: int, offset: flo
     monkeypatch.setattr(tree, "_CLIPPED", 0)  # clips look at rows that are nearly refuted in float64 as well
     context = graphs.context(20.0)
     attack = AttackRounds(query, graphs.SINGLE, settings, context)
-    outcome, _ = box_search.Search(query, graphs.EXACT, graphs.SINGLE, settings, context, 32, attack, np.arange(8)).run(None)
-    assert used == [offset > 0]
+    outcome, _, precise = box_search.Search(query, graphs.EXACT, graphs.SINGLE, settings, context, 32, attack, np.arange(8)).run(None)
+    assert used == [offset > 0] and precise is used[0]
     assert outcome.proved or not offset
     assert outcome.subproblems <= 16 or not offset
 

@@ -21,6 +21,7 @@ from verifier.graph.ir import Graph
 from verifier.operators.power import Power
 from verifier.search import box_search
 from verifier.search.attack_rounds import AttackRounds
+from verifier.search.box_search import Searched
 from verifier.search.outcome import Outcome
 from verifier.search.query import Query
 from verifier.search.solve import solve
@@ -149,7 +150,7 @@ def test_a_tree_without_time_left_is_a_timeout_whatever_became_of_the_others() -
     graph = graphs.random_dense(np.random.default_rng(0), [2, 3, 1])
     lower = np.array([[0.0, 0.0], [0.0, 1.0]])
     for trees, exhausted in (((stuck, late), False), ((late, stuck), False), ((stuck, done), True), ((late, done), False)):
-        with patch.object(box_search.Search, "run", side_effect=[(tree, ()) for tree in trees]):
+        with patch.object(box_search.Search, "run", side_effect=[Searched(tree, (), in_float64=False) for tree in trees]):
             outcome = graphs.search_neurons(graph, padded([np.ones((1, 1))] * 2, [np.zeros(1)] * 2), lower, lower + 1.0)
         assert (outcome.proved, outcome.exhausted) == (False, exhausted)
 
@@ -181,3 +182,15 @@ def test_a_box_is_attacked_while_its_first_bounds_are_computed(monkeypatch: pyte
         solved = solve(query, Settings(), graphs.context(20.0))
     assert solved.plan.method == "neuron split"
     assert solved.outcome.witness is witness and not solved.outcome.proved and len(calls) == 3
+
+
+@pytest.mark.parametrize("in_float64", [(False, False), (False, True)])
+def test_a_plan_says_that_proposals_are_in_float64(in_float64: tuple[bool, bool]) -> None:
+    """Where those of some box are."""
+    graph = graphs.random_dense(np.random.default_rng(0), [20, 3, 1])
+    lower = np.stack([np.zeros(20), np.ones(20)])
+    query = Query(graph, padded([np.ones((1, 1))] * 2, [np.zeros(1)] * 2), lower, lower + 1.0)
+    found = [Searched(Outcome.late(), (), one) for one in in_float64]
+    with patch.object(box_search.Search, "run", side_effect=found):
+        solved = solve(query, Settings().with_options({"attack.restarts": 0}), graphs.context(20.0))
+    assert ("float64" in solved.plan.reason) is any(in_float64)

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -55,6 +56,14 @@ _PAYS = 0.1
 """Part of the gap that a sweep has to close to be worth another one."""
 
 
+class Searched(NamedTuple):
+    """outcome; unstable: neurons of every pre-activation at the root; in_float64: proposals were, as float32 is not good enough."""
+
+    outcome: Outcome
+    unstable: tuple[int, ...]
+    in_float64: bool
+
+
 @dataclass(frozen=True, eq=False)
 class Search:
     """For the disjuncts `group` of `query`, which share a box. batch: subproblems bounded at once."""
@@ -82,21 +91,21 @@ class Search:
         """Of the query's rows at the root."""
         return Schedule(self.settings.bounds.root_iterations, worth=_WORTH)
 
-    def run(self, known: RootBounds | None) -> tuple[Outcome, tuple[int, ...]]:
-        """(outcome, unstable neurons of every pre-activation at the root).
+    def run(self, known: RootBounds | None) -> Searched:
+        """Cheap bounds first: most queries that hold at the root hold by plain CROWN. Then halves of a box with few inputs, if few of them
+        seem to be needed; then few splits, if optimised slopes of neurons would take longer, of which there are thousands; then those, and
+        the search.
 
-        Cheap bounds first: most queries that hold at the root hold by plain CROWN. Then halves of a box with few inputs, if few of them
-        seem to be needed; then optimised slopes of neurons, of which there are thousands, and the search.
         known: optimised bounds over a box that contains this one, used in place of bounds of its own.
         """
         whole = self._bounded(known)
         if not whole.imprecise:
-            return self._continued(whole, known)
+            return Searched(*self._continued(whole, known), in_float64=False)
         precise = replace(self, fast=self.exact)
-        return precise._continued(precise._bounded(whole.root), known)
+        return Searched(*precise._continued(precise._bounded(whole.root), known), in_float64=True)
 
     def _continued(self, whole: Part, known: RootBounds | None) -> tuple[Outcome, tuple[int, ...]]:
-        """`run` after plain bounds of the whole box."""
+        """`run` after plain bounds of the whole box: (outcome, unstable neurons)."""
         loose = self._loose(whole.root)
         if whole.outcome is not None:
             return whole.outcome, loose

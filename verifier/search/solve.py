@@ -17,6 +17,7 @@ from verifier.graph.ir import Graph
 from verifier.parallel import Late, Workers
 from verifier.search import box_search, input_split
 from verifier.search.attack_rounds import AttackRounds, Violated
+from verifier.search.box_search import Searched
 from verifier.search.boxes import Boxes
 from verifier.search.events import Event
 from verifier.search.halving import Halving
@@ -131,16 +132,18 @@ def _by_neurons(
 ) -> Solved:
     """One tree for each box, one after another; the time left is shared out among the trees that are left."""
     groups = query.boxes()
-    results: list[tuple[Outcome, tuple[int, ...]]] = []
+    results: list[Searched] = []
     for group in groups:
         now = context.clock()
         share = replace(context, deadline=now + (context.deadline - now) / (len(groups) - len(results)))
         try:
             results.append(box_search.Search(query, exact, fast, settings, share, plan.batch, attack, group).run(known))
         except Late:
-            results.append((Outcome.late(), ()))
+            results.append(Searched(Outcome.late(), (), in_float64=False))
         except Violated as found:
-            results.append((Outcome(False, found.witness, 0, -np.inf, 0.0), ()))
-        if results[-1][0].witness is not None or context.out_of_time():
+            results.append(Searched(Outcome(False, found.witness, 0, -np.inf, 0.0), (), in_float64=False))
+        if results[-1].outcome.witness is not None or context.out_of_time():
             break
-    return Solved(joined([outcome for outcome, _ in results], len(groups)), plan, results[0][1])
+    if any(result.in_float64 for result in results):
+        plan = replace(plan, reason=f"{plan.reason}; proposals in float64, as float32 is off by a part of what is missing")
+    return Solved(joined([result.outcome for result in results], len(groups)), plan, results[0].unstable)
