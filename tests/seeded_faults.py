@@ -72,6 +72,7 @@ BASE, PRODUCT, SQUARE, CURVED, PERIODIC, STEPS, POWER, EXPONENTIAL = (
     f"verifier/operators/{n}.py" for n in ("base", "product", "square", "curved", "periodic", "steps", "power", "exponential")
 )
 FORWARD = "verifier/bounds/forward.py"
+BOX_SEARCH, BOXES = "verifier/search/box_search.py", ("tests/search/test_box_search.py",)
 HALVES, HALVED = "verifier/search/box_halves.py", ("tests/search/test_box_halves.py",)
 NEURONS, INPUTS, HALVING, SPLITS, CLIP = (
     f"verifier/search/{n}.py" for n in ("neuron_split", "input_split", "halving", "splits", "clipping")
@@ -562,7 +563,9 @@ FAULTS = (
         "return ExactRows(bounds, to_numpy(dual.coefficients), 0 * offsets + 1, to_numpy(lower), to_numpy(upper))",
     ),
     Fault("promising is proved", SUBPROBLEMS, "else ((bounds > 0) |", "else ((bounds > -0.01) |", loose=True),
-    Fault("undecidable is proved", EXPLORATION, "stuck += int(np.sum(~divisible))", "pass"),
+    Fault("undecidable is proved", EXPLORATION, "stuck.append(parents.disjunct[~divisible])", "pass"),
+    Fault("undecidable is forgotten", NEURONS, "np.array(sorted(self.stuck), np.int64)", "np.zeros(0, np.int64)", tests=BOXES),
+    Fault("an open disjunct is left behind", BOX_SEARCH, "outcome, search.open_disjuncts", "outcome, search.open_disjuncts[1:]", tests=BOXES),
     Fault("due subproblems lost", EXPLORATION, "due.append(parents.select(narrowed))", "pass"),
     Fault("due subproblems not taken back", NEURONS, "self.frontier.push(part.due)", "pass"),
     Fault("open subproblems of a core lost", NEURONS, "for block in part.open:", "for block in part.open[:1]:"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -12,9 +13,10 @@ from tests.search import milp
 from verifier.config import Settings
 from verifier.graph.ir import Graph, Node
 from verifier.operators import affine
-from verifier.search import box_search, subproblems, tree
+from verifier.search import box_search, exploration, neuron_split, subproblems, tree
 from verifier.search.attack_rounds import AttackRounds
 from verifier.search.outcome import Outcome, joined
+from verifier.search.points import Points
 from verifier.search.query import Query
 from verifier.search.splits import Splits
 
@@ -128,6 +130,36 @@ def test_few_splits_before_optimised_rows(seed: int, few: bool, monkeypatch: pyt
     outcome = box_search.Search(query, graphs.EXACT, graphs.EXACT, settings, context, 32, attack, np.arange(3)).run(None).outcome
     assert outcome.proved and outcome.subproblems >= 3
     assert asked[0] == 0 and (len(asked) == 1) is few
+
+
+@pytest.mark.parametrize("attempt", [True, False])
+@pytest.mark.parametrize("seed", range(4))
+def test_what_cannot_be_split_is_not_forgotten(seed: int, attempt: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The subproblems of a disjunct that is violated cannot be split; the other one holds, within enclosures that are narrowed later."""
+    rng = np.random.default_rng(seed)
+    graph = graphs.random_dense(rng, [3, 8, 8, 8, 2])
+    lower, upper, rows = -np.ones(3), np.ones(3), rng.normal(size=(2, 2))
+    constant = -np.array([least_of(graph, lower, upper, row) for row in rows]) + np.array([-0.01, 0.01])
+    targets = replace(graphs.targets_of(rows[:1]), outputs=rows[:, None], constant=constant[:, None], strict=np.zeros((2, 1), bool))
+    original, chosen = exploration.Exploration._step, list[int]()
+
+    def blocked(self: exploration.Exploration, *arguments: object) -> tuple[Splits, subproblems.Step]:
+        children, step = original(self, *arguments)  # type: ignore[arg-type]
+        choice = np.where(step.open.disjunct == 0, -1, step.open.choice)
+        chosen.extend(choice)
+        return children, replace(step, open=replace(step.open, choice=choice))
+
+    monkeypatch.setattr(exploration.Exploration, "_step", blocked)
+    monkeypatch.setattr(exploration, "candidates", lambda tree, *_: Points.none(tree.graph.input_size))
+    monkeypatch.setattr(box_search, "INPUTS", 0)
+    monkeypatch.setattr(box_search, "_BRIEF", 0.0 if attempt else np.inf)
+    monkeypatch.setattr(box_search.Search, "_rows_seconds", lambda *_: 1.0)
+    settings, context = Settings().with_options({"attack.restarts": 0, "bounds.root_iterations": 2}), graphs.context(5.0)
+    query = Query(graph, targets, np.tile(lower, (2, 1)), np.tile(upper, (2, 1)))
+    attack = AttackRounds(query, graphs.EXACT, settings, context)
+    with patch.object(neuron_split.Search, "needed", lambda search: 1e9 if search.progress.nodes > 8 else 0.0):
+        outcome = box_search.Search(query, graphs.EXACT, graphs.EXACT, settings, context, 32, attack, np.arange(2)).run(None).outcome
+    assert -1 in chosen and not outcome.proved
 
 
 @pytest.mark.parametrize("offset", [0.0, 1e9 + 31])

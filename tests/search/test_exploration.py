@@ -43,7 +43,7 @@ def test_every_subproblem_is_accounted_for(seed: int, budget: int) -> None:
     tree, share = started(seed, ctx)
     nothing_due = Exploration(tree, Schedule(5), 4, 4, ctx, lambda s: np.zeros(len(s), bool))
     found = nothing_due.run(share, budget, 20.0)
-    assert accounted(found) == pytest.approx(weight(share.depth)) and not found.stuck
+    assert accounted(found) == pytest.approx(weight(share.depth)) and not len(found.stuck)
     assert found.bounded >= min(budget, 2) and (budget < 100_000 or not found.open or found.points.margins.min() <= 0)
     some_due = replace(nothing_due, due=lambda s: s.depth % 3 == 2)
     found = some_due.run(share, budget, 20.0)

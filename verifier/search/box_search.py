@@ -138,6 +138,8 @@ class Search:
             return outcome, group, 0
         search, limit = self._by_splits(tree, step.open), min(seconds, self._part(_ATTEMPT) - self.context.clock())
         outcome = search.run(splits_alone=lambda _: limit / max(search.seconds, 1e-9), hopeless=_HOPELESS)
+        if outcome is not None and outcome.exhausted:  # what cannot be split may be closed by better enclosures
+            outcome = None
         return outcome, search.open_disjuncts, search.progress.nodes
 
     def _rows_seconds(self, root: RootBounds) -> float:

@@ -30,7 +30,7 @@ _POLISHED = 8
 
 class Explored(NamedTuple):
     """What has become of a part: `bounded` subproblems in `steps` batches, the deepest at `depth`. closed: depths of those that are;
-    stuck: open ones that cannot be split; open: blocks of the others; due: those of them whose enclosures are to be narrowed.
+    stuck: disjuncts of open ones that cannot be split; open: blocks of the others; due: those of them whose enclosures are to be narrowed.
 
     unstable: neurons of a subproblem of the last batch, on average. learned: of splits.
     """
@@ -39,7 +39,7 @@ class Explored(NamedTuple):
     steps: int
     depth: int
     closed: np.ndarray
-    stuck: int
+    stuck: np.ndarray
     open: Sequence[Splits]
     due: Splits
     points: Points
@@ -50,7 +50,7 @@ class Explored(NamedTuple):
     def of(tree: Tree, splits: Splits, step: Step, context: Context) -> Explored:
         """A single step with `splits`, of which the tree has learned already."""
         rest = splits.select(slice(0, 0)), candidates(tree, step, context), step.unstable, PseudoCosts(tree.neurons.total)
-        return Explored(len(splits), 1, int(splits.depth.max()), splits.depth[step.closed], 0, [step.open], *rest)
+        return Explored(len(splits), 1, int(splits.depth.max()), splits.depth[step.closed], splits.disjunct[:0], [step.open], *rest)
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,14 +68,14 @@ class Exploration:
         """At least a batch of `share`, and no more once `budget` subproblems are bounded, `seconds` are over, or a point seems to be a
         counterexample."""
         tree, frontier = replace(self.tree, costs=self.tree.costs.copy()), Frontier(share)
-        begin, stuck, bounded, steps, depth, unstable = self.context.clock(), 0, 0, 0, 0, 0.0
+        begin, stuck, bounded, steps, depth, unstable = self.context.clock(), [share.disjunct[:0]], 0, 0, 0, 0.0
         due, points, closed = [share.select(slice(0, 0))], [Points.none(tree.graph.input_size)], [np.zeros(0, np.int64)]
         while frontier.count and bounded < budget and points[-1].margins.min(initial=np.inf) > 0:
             if steps and (self.context.out_of_time() or self.context.clock() > begin + seconds):
                 break
             parents = frontier.pop(self.width)
             divisible = parents.choice >= 0
-            stuck += int(np.sum(~divisible))
+            stuck.append(parents.disjunct[~divisible])
             parents = parents.select(divisible)
             narrowed = self.due(parents)
             due.append(parents.select(narrowed))
@@ -94,7 +94,7 @@ class Exploration:
             steps,
             depth,
             np.concatenate(closed),
-            stuck,
+            np.concatenate(stuck),
             list(frontier),
             Splits.concatenate(due),
             Points.joined(points),

@@ -42,7 +42,8 @@ _APART = 1.0
 class Search:
     """Closes every subproblem of `start`, each with its next split chosen, or finds a counterexample.
 
-    batch: subproblems bounded at once. spent: seconds on splits; seconds: of one subproblem, lately, with all cores at work.
+    batch: subproblems bounded at once. stuck: disjuncts of those that are open and cannot be split. spent: seconds on splits; seconds:
+    of one subproblem, lately, with all cores at work.
     """
 
     tree: Tree
@@ -55,7 +56,7 @@ class Search:
     rounds: AttackRounds
     progress: Progress = field(init=False)
     frontier: Frontier[Splits] = field(init=False)
-    stuck: int = 0
+    stuck: set[int] = field(default_factory=set)
     seconds: float = 0.0
     spent: float = 0.0
 
@@ -79,7 +80,7 @@ class Search:
             witness = self._advanced(splits_alone is not None, room) or self.rounds.run_if_due()
             if witness is not None:
                 return Outcome(False, witness, progress.nodes, frontier.worst_bound(), progress.share)
-        return Outcome(self.stuck == 0, None, progress.nodes, 0.0, progress.share, exhausted=self.stuck > 0)
+        return Outcome(not self.stuck, None, progress.nodes, 0.0, progress.share, exhausted=bool(self.stuck))
 
     def needed(self) -> float:
         """About how many subproblems are still to come, as far as gains are known."""
@@ -91,8 +92,8 @@ class Search:
 
     @property
     def open_disjuncts(self) -> np.ndarray:
-        """Those with an open subproblem."""
-        return np.unique(np.concatenate([np.zeros(0, np.int64), *(block.disjunct for block in self.frontier)]))
+        """Those with an open subproblem, whether it can be split or not."""
+        return np.unique(np.concatenate([np.array(sorted(self.stuck), np.int64), *(block.disjunct for block in self.frontier)]))
 
     def resumed(self, roots: Splits) -> Outcome | None:
         """`run` after the enclosures of whole disjuncts were narrowed: `roots` (K,) are what is open of those, without splits."""
@@ -171,7 +172,7 @@ class Search:
             progress.nodes += part.bounded
             progress.depth = max(progress.depth, part.depth)
             progress.closed(part.closed)
-            self.stuck += part.stuck
+            self.stuck.update(map(int, part.stuck))
             for block in part.open:
                 self.frontier.push(block)
         for part in found:
