@@ -565,7 +565,7 @@ FAULTS = (
     Fault("promising is proved", SUBPROBLEMS, "else ((bounds > 0) |", "else ((bounds > -0.01) |", loose=True),
     Fault("undecidable is proved", EXPLORATION, "stuck.append(parents.disjunct[~divisible])", "pass"),
     Fault("undecidable is forgotten", NEURONS, "np.array(sorted(self.stuck), np.int64)", "np.zeros(0, np.int64)", tests=BOXES),
-    Fault("an open disjunct is left behind", BOX_SEARCH, "outcome, search.open_disjuncts", "outcome, search.open_disjuncts[1:]", tests=BOXES),
+    Fault("an open disjunct is left", BOX_SEARCH, "outcome, search.open_disjuncts", "outcome, search.open_disjuncts[1:]", tests=BOXES),
     Fault("due subproblems lost", EXPLORATION, "due.append(parents.select(narrowed))", "pass"),
     Fault("due subproblems not taken back", NEURONS, "self.frontier.push(part.due)", "pass"),
     Fault("open subproblems of a core lost", NEURONS, "for block in part.open:", "for block in part.open[:1]:"),
