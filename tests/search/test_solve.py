@@ -167,8 +167,9 @@ def test_a_function_that_may_be_undefined_proves_nothing(method: str) -> None:
         assert outcome.proved == proved and ("Power" in outcome.undefined) != proved
 
 
-def test_a_box_is_attacked_while_its_first_bounds_are_computed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before the bounds of every layer; a counterexample ends them."""
+@pytest.mark.parametrize("long", [True, False])
+def test_a_box_is_attacked_while_its_first_bounds_are_computed(long: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the bounds of every layer, once they take long; a counterexample ends them."""
     graph = graphs.random_dense(np.random.default_rng(0), [20, 6, 6, 6, 1])
     query = Query(graph, graphs.targets_of(np.ones((1, 1))), -np.ones((1, 20)), np.ones((1, 20)))
     witness, calls = Witness(np.zeros(20), np.zeros(1), 0, "exact"), list[int]()
@@ -178,7 +179,13 @@ def test_a_box_is_attacked_while_its_first_bounds_are_computed(monkeypatch: pyte
         return witness if len(calls) == 3 else None
 
     monkeypatch.setattr(AttackRounds, "run_if_due", third)
-    with patch.object(box_search.Search, "_rooted", side_effect=AssertionError):
+    monkeypatch.setattr(box_search, "_LONG", 0.0 if long else 1.0)
+    with patch.object(box_search.Search, "_rooted", side_effect=KeyError):
+        if not long:
+            with pytest.raises(KeyError):
+                solve(query, Settings(), graphs.context(20.0))
+            assert len(calls) == 1
+            return
         solved = solve(query, Settings(), graphs.context(20.0))
     assert solved.plan.method == "neuron split"
     assert solved.outcome.witness is witness and not solved.outcome.proved and len(calls) == 3

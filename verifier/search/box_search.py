@@ -50,6 +50,8 @@ and both in turn for one disjunct."""
 _BRIEF, _HOPELESS = 1.0, 1.0
 """Seconds that optimised rows take at least for splits to be tried without them; times as many subproblems as there is time for that have
 to seem needed for these to be given up."""
+_LONG = 0.2
+"""Part of the time limit after which attacks do not wait for the first bounds any more."""
 _FIRST, _FACTOR = 16, 4
 """Subproblems of a neuron's own tree in the first sweep, and how many times more in a larger one."""
 _PAYS = 0.1
@@ -185,11 +187,15 @@ class Search:
     def _bounds(
         self, schedule: Schedule, late: Callable[[], bool], start: RootBounds | None = None, refine: Refinement | None = None
     ) -> RootBounds:
-        """The first ones may take all the time that there is, so the box is attacked meanwhile."""
         resources = Resources(self.exact, self.fast, self.context.workers, late)
         if start is None:
-            resources = replace(resources, pause=self.attack.interrupt)
+            resources = replace(resources, pause=self._attacked)
         return root_bounds(self.query.graph, resources, *self._box, schedule, start, refine)
+
+    def _attacked(self) -> None:
+        """The box, in the middle of its first bounds, which may take all the time that there is."""
+        if self.context.clock() >= _LONG * self.context.deadline:
+            self.attack.interrupt()
 
     def _loose(self, root: RootBounds) -> tuple[int, ...]:
         return tuple(int(to_numpy(unstable(self.query.graph, p, b)).sum()) for p, b in sorted(root.preactivations.items()))
