@@ -539,8 +539,15 @@ FAULTS = (
     Fault(
         "missing candidate taken",
         "verifier/search/branching/lookahead.py",
-        "np.where(np.isneginf(children).all(axis=2), -np.inf, usable)",
-        "np.where(np.isneginf(children).all(axis=2), np.inf, usable)",
+        "np.where(there, np.where(np.isfinite(gain), gain, -1e300), -np.inf)",
+        "np.where(np.isfinite(gain), gain, -1e300)",
+    ),
+    Fault(
+        "candidates behind others that are none",
+        "verifier/search/branching/inputs.py",
+        "np.nan_to_num(score, nan=0.0, posinf=1e300, neginf=0.0)",
+        "score",
+        tests=("tests/search/test_inputs.py",),
     ),
     Fault("only one half", HALVING, "return batch.select(np.concatenate([chosen, chosen + len(owner)]))", "return batch.select(chosen)"),
     Fault("stuck boxes are proved", INPUTS, "self.stuck += step.stuck[1]", "pass"),

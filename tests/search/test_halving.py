@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -60,3 +61,28 @@ def test_boxes_with_forms_keep_their_order() -> None:
         x = graphs.box_points(rng, low[i], high[i], 20)
         values = graph.evaluate(x) @ query.targets.outputs[0].T + query.targets.constant[0]
         assert (found.bounds[i] <= values + 1e-9).all() and found.bounds[i] > values.min() - 2.0
+
+
+def test_numbers_that_overflow_lose_no_box() -> None:
+    """Coefficients of a row are infinite, and the bounds of all halves are -inf; one input does not vary. Box 0 is violated at
+    (0, 0.63e-50, 0)."""
+    large, kinks = 1e100, (0.62, 0.63, 0.64, 0.79, 0.80, 0.81)
+    first = np.zeros((3, 10))
+    first[1:, 0], first[1:, 1] = large, -large
+    first[:, 2], first[:, 3] = [0.0, large, -large], [0.0, -large, large]
+    first[1, 4:] = large
+    second = np.zeros((10, 3))
+    second[:4, 0] = large
+    second[4:7, 1] = second[7:, 2] = [large, -2 * large, large]
+    third = np.array([[0.0, -1e150], [-1e150, 0.0], [-1e150, 0.0]])
+    offsets = np.array([0.0] * 4 + [-c * 1e50 for c in kinks]), np.array([-2.5e150, -0.005e150, -0.02e150]), np.array([1e290, 1e290])
+    graph = graphs.dense([first, second, third], list(offsets))
+    lower, upper = np.array([[0.0, 0.5, -1.0], [0.0, -1.0, -1.0]]) * 1e-50, np.array([[0.0, 0.9, 1.0], [0.0, 1.0, 1.0]]) * 1e-50
+    targets = replace(
+        graphs.targets_of(np.eye(2)[:1]), outputs=np.eye(2)[:, None], constant=np.zeros((2, 1)), strict=np.zeros((2, 1), bool)
+    )
+    assert graph.evaluate(np.array([[0.0, 0.63e-50, 0.0]]))[0, 0] < 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        outcome = graphs.search_inputs(graph, targets, lower, upper, seconds=3.0)
+    assert not outcome.proved

@@ -87,3 +87,14 @@ def test_narrow_inputs_are_no_candidates_and_a_second_one_always_is() -> None:
     assert found.tolist() == [[1, 2, -1, -1], [0, -1, -1, -1]]
     assert (input_candidates(lost, steepest, upper, upper, *state, 4, False) == -1).all()
     assert input_candidates(0.0 * lost, steepest, lower, upper, *state, 4, False).tolist() == found.tolist()
+
+
+@pytest.mark.parametrize("large", [np.inf, np.nan, 1e308])
+@pytest.mark.parametrize("lost", [0.0, np.inf, np.nan])
+def test_coefficients_that_overflowed_put_nothing_before_the_candidates(large: float, lost: float) -> None:
+    """Inputs that vary come first, those that do not are none."""
+    lower, upper = np.array([[0.0, -1.0, 2.0, -1.0, -9.0]] * 2), np.array([[0.0, 1.0, 2.0, 1.0, 9.0]] * 2)
+    steepest = np.array([[0.0, large, large, 1.0, 0.0], [large, 1.0, 1.0, 0.0, large]])
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = input_candidates(np.full((2, 5), lost), steepest, lower, upper, np.zeros(2, np.int64), np.zeros(2, bool), 6, smooth=False)
+    assert [sorted(row[:3]) for row in found] == [[1, 3, 4]] * 2 and (found[:, 3:] == -1).all()

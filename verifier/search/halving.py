@@ -21,6 +21,7 @@ from verifier.bounds.batch import BoxBounds, Head, Neurons, bound_boxes, make_he
 from verifier.bounds.forward import forms_memory, rows_beside_forms
 from verifier.bounds.rigorous import ErrorWeights
 from verifier.bounds.targets import Targets
+from verifier.errors import InternalError
 from verifier.graph.ir import Graph
 from verifier.parallel import Late, within_memory
 from verifier.search.boxes import Boxes
@@ -274,11 +275,16 @@ class Halving:
         values[owner, place] = np.where(batch.refuted, np.inf, batch.bounds.max(axis=1)).reshape(2, len(owner)).T
         index = np.full((count, most), -1)
         index[owner, place] = np.arange(len(owner))
-        chosen = index[np.arange(count), best_split(values, gain(boxes.bound[:, None, None], values).mean(axis=2))]
+        gains = gain(boxes.bound[:, None, None], values).mean(axis=2)
+        chosen = index[np.arange(count), best_split(boxes.candidates >= 0, gains)]
+        if (chosen < 0).any():
+            raise InternalError("the halves of a box are lost")
         return batch.select(np.concatenate([chosen, chosen + len(owner)]))
 
     def _halves(self, boxes: Boxes, candidate: np.ndarray) -> Boxes:
         """The lower halves (or the ones above the neuron's point) of all boxes, then the others."""
+        if (candidate < 0).any():
+            raise InternalError("a box is halved in nothing")
         n = boxes.lower.shape[1]
         by_input, by_neuron = np.flatnonzero(candidate < n), np.flatnonzero(candidate >= n)
         first = {name: getattr(boxes, name).copy() for name in ("lower", "upper", "below", "above", "cuts")}

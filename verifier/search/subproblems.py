@@ -194,7 +194,7 @@ def _chosen(
         telling = score > _TELLING * score.max(axis=1, keepdims=True)
         learned = Learned.of(total, np.where(telling, neuron, -1), expected - np.log(np.maximum(score, 1e-300)))
         known = np.where((neuron >= 0) & (neuron < total), of_splits[np.clip(neuron, 0, total - 1)], 0.0) if total else 0.0
-        best = best_split(values, expected + known)
+        best = best_split(neuron >= 0, expected + known)
     return replace(splits, choice=neuron[at, best], choice_point=point[at, best], expected=expected[at, best]), learned
 
 

@@ -93,10 +93,10 @@ def input_candidates(
     moved do not tell which half is better, so there is a comparison at times only.
     """
     width, wide = upper - lower, varying(lower, upper)
-    sloped = steepest * width
+    sloped = _finite(steepest * width)
     # Inputs that no plane depends on come last, the widest first.
     sloped = sloped + 1e-9 * width * (1e-300 + sloped.max(axis=1, keepdims=True, initial=0.0))
-    lost, sloped = (np.where(wide, score, -1.0) for score in (lost, sloped))
+    lost, sloped = (np.where(wide, _finite(score), -1.0) for score in (lost, sloped))
     lost = np.where(lost.max(axis=1, keepdims=True, initial=0.0) > 0, lost, sloped)
     at, first, second = np.arange(len(lost)), lost.argmax(axis=1), sloped.argmax(axis=1)
     key = lost / (1.0 + lost.max(axis=1, keepdims=True, initial=0.0))
@@ -108,6 +108,11 @@ def input_candidates(
     tried = np.where(paid, 1, compared)
     worth = np.take_along_axis(wide, order, axis=1) & (np.arange(order.shape[1]) < tried[:, None])
     return np.where(worth, order, -1)
+
+
+def _finite(score: np.ndarray) -> np.ndarray:
+    """Coefficients may have overflowed; a score that is no number would put inputs that cannot be halved before others."""
+    return np.nan_to_num(score, nan=0.0, posinf=1e300, neginf=0.0)
 
 
 def paid_off(before: np.ndarray, after: np.ndarray) -> np.ndarray:

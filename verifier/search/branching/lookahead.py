@@ -10,8 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 
-def best_split(children: np.ndarray, gain: np.ndarray) -> np.ndarray:
-    """Index (B,) of the candidate with the largest gain (B, K); children (B, K, 2) are the lower bounds that it comes from."""
-    # A missing candidate (-inf, after the others) loses against one whose bounds are NaN: taking it would drop the subproblem.
-    usable = np.where(np.isfinite(gain), gain, -1e300)
-    return np.where(np.isneginf(children).all(axis=2), -np.inf, usable).argmax(axis=1)
+def best_split(there: np.ndarray, gain: np.ndarray) -> np.ndarray:
+    """Index (B,) of the candidate with the largest gain (B, K) among those that are `there` (B, K); 0 where none is."""
+    # One that is not there loses against any other, whatever is known of that: taking it would drop the subproblem.
+    return np.where(there, np.where(np.isfinite(gain), gain, -1e300), -np.inf).argmax(axis=1)
