@@ -128,7 +128,7 @@ def test_slopes_that_pay_for_no_sample_are_given_up(pays: list[bool], tried: lis
         Workers(1) as workers,
         patch.object(rows, "_MANY", 1),
         patch.object(rows, "_STEPS", 2),
-        patch.dict(rows._SAMPLE, optimised=(1, 0.9)),
+        patch.object(rows, "_SAMPLE", 1),
         patch.object(rows.Rows, "_evaluated", noted),
         patch.object(rows.Rows, "_pays", lambda *_: next(answers)),
     ):

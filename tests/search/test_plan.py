@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from tests import graphs
-from verifier.bounds.cost import SPEED, row_cost
+from verifier.bounds import cost
+from verifier.bounds.cost import row_cost
 from verifier.search.plan import make_plan, with_rows
 
 
@@ -43,7 +44,7 @@ def test_forms_give_way_to_rows_that_there_is_time_for() -> None:
     graph = graphs.random_dense(np.random.default_rng(0), [2, 3000, 3000, 1])
     plan = make_plan(graph, np.zeros((1, 2)), np.ones((1, 2)), None, "cpu", lambda: 0)
     loose = dict.fromkeys(graph.preactivations, 1000)
-    needed = sum(2 * 1000 * row_cost(graph, p) for p in loose) / (2 * SPEED)
+    needed = sum(2 * 1000 * row_cost(graph, p) for p in loose) / (2 * cost._SPEED)
     assert with_rows(plan, graph, loose, 1, 1.7 * needed, 2, None).method == "neuron split"
     assert with_rows(plan, graph, loose, 1, 1.7 * needed, 2, 7).batch == 7
     assert with_rows(plan, graph, loose, 1, 1.7 * needed, 1, None) is plan

@@ -16,8 +16,7 @@ ELEMENT = 600.0
 """Time spent on an element of a nonlinear node in an iteration against two multiplications in dense products (one back,
 one forth), measured on a CPU."""
 
-
-SPEED = 1e11
+_SPEED = 1e11
 """Time of rows, as `row_cost`, that a core does in a second."""
 
 
@@ -30,3 +29,8 @@ def row_cost(graph: Graph, node: int | None = None) -> float:
         cost += graph.nodes[n].multiplications * _COST.get(type(operator), 1.0)
         cost += ELEMENT * graph.nodes[n].size * isinstance(operator, Nonlinear)
     return cost
+
+
+def rows_seconds(graph: Graph, loose: Mapping[int, int], cores: int) -> float:
+    """About how long two rows for every unstable neuron take. loose: pre-activation -> how many are unstable."""
+    return sum(2 * count * row_cost(graph, p) for p, count in loose.items()) / (_SPEED * cores)

@@ -12,7 +12,7 @@ import numpy as np
 
 from verifier.arrays import Arrays, to_numpy, varying
 from verifier.bounds.ascent import Schedule
-from verifier.bounds.cost import SPEED, row_cost
+from verifier.bounds.cost import row_cost, rows_seconds
 from verifier.bounds.intermediate import Empty, RootBounds, root_bounds
 from verifier.bounds.reduction import Reduction, reduce_graph
 from verifier.bounds.resources import Resources
@@ -147,8 +147,8 @@ class Search:
     def _rows_seconds(self, root: RootBounds) -> float:
         """About how long optimised rows of all neurons that are unstable within `root` would take."""
         graph = self.query.graph
-        work = sum(2 * count * row_cost(graph, p) for p, count in zip(sorted(root.preactivations), self._loose(root)) if p in graph.deep)
-        return work * self._rows.iterations / (SPEED * self.context.workers.cores)
+        loose = {p: count for p, count in zip(graph.preactivations, self._loose(root)) if p in graph.deep}
+        return self._rows.iterations * rows_seconds(graph, loose, self.context.workers.cores)
 
     @property
     def _narrow(self) -> bool:

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from verifier.arrays import varying
-from verifier.bounds.cost import SPEED, row_cost
+from verifier.bounds.cost import row_cost, rows_seconds
 from verifier.bounds.forward import forms_cost
 from verifier.errors import ConfigurationError
 from verifier.graph.ir import Graph
@@ -52,7 +52,7 @@ def with_rows(plan: Plan, graph: Graph, loose: Mapping[int, int], boxes: int, se
 
     On cgan imgSz32_nCh_1 prop_3 the root has the bound -0.007 by rows; 600 boxes have -0.7 by forms, in three times the time.
     """
-    needed = boxes * sum(2 * count * row_cost(graph, p) for p, count in loose.items()) / (SPEED * cores)
+    needed = boxes * rows_seconds(graph, loose, cores)
     if needed > _ROWS * seconds or seconds < _EACH * (boxes - 1):
         return plan
     rows = f"{sum(loose.values())} rows at the root take about {needed:.0f} s"
