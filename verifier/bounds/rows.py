@@ -26,8 +26,9 @@ _CHUNK_WORK = 500_000_000
 """Multiplications of the rows of one chunk in one pass: about 0.1 s on one core."""
 _MANY, _SAMPLE, _STEPS, _PLAIN, _OPTIMISED = 256, 64, 5, 0.95, 0.985
 """Of so many elements about so many are bounded first, with so many steps at most: where their enclosures together get no narrower than by
-this factor, by plain rows or by optimised ones, the rest is left as it is. Forms bound the products of a small transformer as well as rows do, in a hundredth of the time, and
-slopes make those of vit ibp_3_3_8 narrower by 0.2 % in 17 s. Other slopes do little for first layers, too, but what they do adds up."""
+this factor, by plain rows or by optimised ones, the rest is left as it is. Forms bound the products of a small transformer as well as rows
+do, in a hundredth of the time, and slopes make those of vit ibp_3_3_8 narrower by 0.2 % in 17 s. Other slopes do little for first layers,
+too, but what they do adds up."""
 _SIZES = (2, 4, 8, 16)
 _WORTH, _OVERHEAD = 0.6, 1e8
 """Time of a row in a window against one in the whole graph, at most; what a window takes besides, as `row_cost`: about 5 ms."""
