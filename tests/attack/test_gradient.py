@@ -5,7 +5,7 @@ import pytest
 
 from tests import graphs
 from tests.search import milp
-from verifier.attack.gradient import descend, starting_points
+from verifier.attack.gradient import Steps, descend, starting_points
 from verifier.operators.steps import Sign
 
 
@@ -30,7 +30,7 @@ def test_margins_are_those_of_the_points(single: bool) -> None:
         x = np.clip(starting_points(lower, upper, 12, rng), lower, upper)
         which = np.zeros(12, np.int64)
         arrays = graphs.SINGLE if single else graphs.EXACT
-        found = descend(graph, arrays, targets, x, which, lower, upper, 15, lambda: False)
+        found = descend(graph, arrays, targets, x, which, lower, upper, Steps(15), lambda: False)
         slack = 1e-6 * (1 + np.abs(lower) + np.abs(upper)) if single else 1e-15 * (1 + np.abs(upper))
         assert (found.x >= lower - slack).all() and (found.x <= upper + slack).all()
         assert (np.diff(found.margin) >= 0).all()
@@ -54,7 +54,7 @@ def test_it_finds_the_minimum_of_small_networks() -> None:
             np.zeros(32, np.int64),
             lower,
             upper,
-            60,
+            Steps(60),
             lambda: False,
         )
         assert least - 1e-5 <= found.margin[0] - 100.0 <= least + 0.05
@@ -70,7 +70,7 @@ def test_a_deadline_ends_it_at_once() -> None:
         np.zeros(3, np.int64),
         -np.ones(2),
         np.ones(2),
-        10**9,
+        Steps(10**9),
         lambda: True,
     )
     assert len(found.x) == 3
@@ -87,6 +87,6 @@ def test_the_size_of_what_jumps_does_not_matter() -> None:
         lower, upper = -np.ones(6), np.ones(6)
         x = starting_points(lower, upper, 16, np.random.default_rng(1))
         row = graphs.targets_of(np.ones((1, 1)), 100.0)
-        found.append(descend(graph, graphs.EXACT, row, x, np.zeros(16, np.int64), lower, upper, 30, lambda: False))
+        found.append(descend(graph, graphs.EXACT, row, x, np.zeros(16, np.int64), lower, upper, Steps(30), lambda: False))
     np.testing.assert_array_equal(found[0].x, found[1].x)
     np.testing.assert_array_equal(found[0].margin, found[1].margin)

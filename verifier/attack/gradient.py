@@ -21,6 +21,18 @@ _COOLED = 0.1
 gradient of the largest row alone."""
 
 
+@dataclass(frozen=True)
+class Steps:
+    """How many, and the sizes of the first and the last one as parts of the box's width; those between fall geometrically."""
+
+    count: int
+    first: float = 0.2
+    last: float = 0.01
+
+    def size(self, i: int) -> float:
+        return self.first * (self.last / self.first) ** (i / max(1, self.count))
+
+
 @dataclass(frozen=True, eq=False)
 class Candidates:
     """Points x (N, n) float64 of disjuncts which (N,) with their margins (N,), most promising first."""
@@ -53,14 +65,13 @@ def descend(
     which: np.ndarray,
     lower: np.ndarray,
     upper: np.ndarray,
-    steps: int,
+    steps: Steps,
     stop: Callable[[], bool],
     enough: float = 0.0,
 ) -> Candidates:
     """Minimise the margin from x (N, n) in boxes lower, upper (N, n) or (n,); the best point of every start.
 
-    Adam directions on the box scaled to 1 with a step that falls from 0.2 to 0.01 of the width; ends early when a margin
-    is less than `enough` or `stop()`.
+    Adam directions on the box scaled to 1; ends early when a margin is less than `enough` or `stop()`.
     """
     moved, xp = graph.to(arrays), arrays.xp
     low, high = arrays.asarray(np.broadcast_to(lower, x.shape)), arrays.asarray(np.broadcast_to(upper, x.shape))
@@ -70,7 +81,7 @@ def descend(
     point = arrays.asarray(x) if moved.ball is None else moved.ball.project(arrays.asarray(x))
     best, best_margin = point, None
     first, second = xp.zeros_like(point), xp.zeros_like(point)
-    for i in range(steps + 1):
+    for i in range(steps.count + 1):
         values = moved.values(point)
         rows = xp.sum(outputs * values[-1][:, None], axis=-1) + constant
         if inputs is not None:
@@ -81,17 +92,16 @@ def descend(
         else:
             better = margin < best_margin
             best, best_margin = xp.where(better[:, None], point, best), xp.minimum(margin, best_margin)
-        if i == steps or bool(xp.any(best_margin < enough)) or stop():
+        if i == steps.count or bool(xp.any(best_margin < enough)) or stop():
             break
-        weight = _weights(rows, _COOLED ** (i / max(1, steps)))
+        weight = _weights(rows, _COOLED ** (i / max(1, steps.count)))
         gradient = _transposed(moved, values, xp.sum(weight[..., None] * outputs, axis=1))
         if inputs is not None:
             gradient = gradient + xp.sum(weight[..., None] * inputs, axis=1)
         scaled = gradient * width
         scaled = scaled / (xp.max(xp.abs(scaled), axis=1, keepdims=True) + 1e-30)
         first, second = 0.7 * first + 0.3 * scaled, 0.9 * second + 0.1 * scaled * scaled
-        step = 0.2 * (0.05 ** (i / max(1, steps)))
-        point = xp.minimum(xp.maximum(point - step * width * first / (xp.sqrt(second) + 1e-8), low), high)
+        point = xp.minimum(xp.maximum(point - steps.size(i) * width * first / (xp.sqrt(second) + 1e-8), low), high)
         point = point if moved.ball is None else moved.ball.project(point)
     margins = to_numpy(best_margin).astype(np.float64)
     order = np.argsort(margins, kind="stable")

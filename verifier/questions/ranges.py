@@ -213,7 +213,7 @@ class _Refinement:
         rows = np.zeros((len(sides), 1, self.problem.prop.outputs))
         rows[np.arange(len(sides)), 0, [side.output for side in sides]] = [-side.sign for side in sides]
         targets = Targets(rows, None, np.zeros((len(sides), 1)), np.zeros((len(sides), 1), bool))
-        which, steps = np.repeat(np.arange(len(sides)), len(x) // len(sides)), self.run.settings.attack.steps
+        which, steps = np.repeat(np.arange(len(sides)), len(x) // len(sides)), gradient.Steps(self.run.settings.attack.steps)
         lower, upper = self.lower[place], self.upper[place]
         found = gradient.descend(self.problem.graph, fast, targets, x, which, lower, upper, steps, stop, enough=-np.inf)
         for s in range(len(sides)):

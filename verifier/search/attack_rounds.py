@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,9 +23,8 @@ _NUMBERS = 8_000_000
 """Numbers that the values of all nodes may hold while points are attacked together."""
 _BLOCK = 512
 """Descents that a core makes together: where a round ends by its time, those before have all their steps."""
-_WIDE, _FEWER, _LONGER = 50, 0.125, 4
-"""Inputs from which on there are long descents, too: part of the starting points, and times as many steps. On marabou_cifar10 index1783, 44
-of 60 descents of 200 steps lead to a counterexample, none of 60 steps."""
+_WIDE = 50
+"""Inputs from which on there are long descents beside the usual ones, and fewer of them; with fewer inputs there are jumps."""
 _LARGE, _FORKED = 2e8, 0.1
 """Time of all descents, as `row_cost`, and seconds that there are for them, from which on other cores are worth a fork."""
 _POOL = 32
@@ -38,6 +38,28 @@ it as has to pass until the next round. With eight seeds, ACAS Xu 1_9 prop_7 tak
 with it; images, whose gradients lead to a counterexample at once or not at all, lose time by it."""
 
 
+class Kind(NamedTuple):
+    """Of descents: times as many steps and as many starting points as is usual, sizes of the steps, and whether half of the starting points
+    are the best of many."""
+
+    longer: float
+    more: float
+    first: float
+    last: float
+    chosen: bool
+
+    def steps(self, usual: int) -> gradient.Steps:
+        return gradient.Steps(max(1, round(self.longer * usual)), self.first, self.last)
+
+
+_USUAL = Kind(1.0, 1.0, 0.2, 0.01, True)
+_LONG = Kind(4.0, 0.125, 0.2, 0.01, True)
+"""On marabou_cifar10 index1783, 44 of 60 descents of 200 steps lead to a counterexample, none of 60 steps."""
+_JUMPS = Kind(1 / 6, 6.0, 0.4, 0.4, False)
+"""Few large steps from any points: where a gradient leads away from a small region, only steps that are too long get there. Of 200,000
+such descents on ACAS Xu 1_9 prop_7 41 lead to a counterexample, in at most 10 steps; of 40,000 usual ones 4, also in the first 10."""
+
+
 class Violated(Exception):
     """A counterexample was found on the way to something else."""
 
@@ -47,8 +69,8 @@ class Violated(Exception):
 
 @dataclass(eq=False)
 class AttackRounds:
-    """Gradient descent from random points, then longer ones from fewer; each round has eight times as many as the one before. seconds: of a
-    step of one descent, lately."""
+    """Gradient descent of several kinds from random points; each round has eight times as many as the one before. seconds: of a step of one
+    descent of a kind, lately."""
 
     query: Query
     arrays: Arrays
@@ -57,7 +79,7 @@ class AttackRounds:
     rounds: int = 0
     due: float = 0.0
     gap: float = np.inf
-    seconds: float = 0.0
+    seconds: dict[Kind, float] = field(default_factory=dict)
 
     def run_if_due(self) -> Witness | None:
         """A confirmed counterexample from the next round, if one is due: the first at once, others whenever the time has grown by half."""
@@ -68,11 +90,10 @@ class AttackRounds:
         left = self.context.deadline - now
         share = _SHARE + (0.0 if self._wide else _SOONER / (1.0 + now / _SECONDS))
         limit = now + (min(2.0, _SHARE * left) if first else max(0.05, share * now))
-        kinds, restarts = self._kinds, self.settings.attack.restarts * 8**self.rounds
+        kinds = (_USUAL, _LONG) if self._wide else (_USUAL, _JUMPS)
         try:
-            for i, (part, longer) in enumerate(kinds, 1):
-                until = now + i / len(kinds) * (limit - now)
-                witness = self._round(int(part * restarts), longer * self.settings.attack.steps, until)
+            for i, kind in enumerate(kinds, 1):
+                witness = self._round(kind, now + i / len(kinds) * (limit - now))
                 if witness is not None:
                     return witness
         except Late:
@@ -87,11 +108,6 @@ class AttackRounds:
         if witness is not None:
             raise Violated(witness)
 
-    @property
-    def _kinds(self) -> tuple[tuple[float, int], ...]:
-        """Parts of the starting points, and times as many steps, of short descents and of long ones."""
-        return ((1.0, 1), (_FEWER, _LONGER)) if self._wide else ((1.0, 1),)
-
     @cached_property
     def _wide(self) -> bool:
         """Many inputs vary."""
@@ -100,17 +116,18 @@ class AttackRounds:
     def _until(self, limit: float) -> Callable[[], bool]:
         return lambda: self.context.out_of_time() or self.context.clock() > limit
 
-    def _round(self, restarts: int, steps: int, limit: float) -> Witness | None:
+    def _round(self, kind: Kind, limit: float) -> Witness | None:
+        restarts, steps = kind.more * self.settings.attack.restarts * 8**self.rounds, kind.steps(self.settings.attack.steps)
         count = len(self.query.lower)
         width = sum(node.size for node in self.query.graph.nodes)
         # Fewer descents that come to their end find more than many that are cut short.
-        fit = (limit - self.context.clock()) / (self.seconds * steps) if self.seconds else np.inf
+        fit = (limit - self.context.clock()) / (self.seconds[kind] * steps.count) if self.seconds.get(kind) else np.inf
         each = max(2, int(min(restarts, fit) / count))
         together = max(1, int(_NUMBERS // (width * min(each, _BLOCK))))
         block = min(each, _BLOCK * self.context.workers.cores, max(2, int(_NUMBERS // width)))
         for begin in range(0, each, block):
             for first in range(0, count, together):
-                found = self._shared(np.arange(first, min(count, first + together)), min(block, max(2, each - begin)), steps, limit)
+                found = self._shared(np.arange(first, min(count, first + together)), min(block, max(2, each - begin)), kind, limit)
                 self.gap = min(self.gap, float(found.margin[0]))
                 self.context.report(Event("A", self.context.clock(), attack_gap=self.gap))
                 witness = self.context.gate.first(found.x, found.which, found.margin)
@@ -118,25 +135,27 @@ class AttackRounds:
                     return witness
         return None
 
-    def _shared(self, part: np.ndarray, each: int, steps: int, limit: float) -> gradient.Candidates:
+    def _shared(self, part: np.ndarray, each: int, kind: Kind, limit: float) -> gradient.Candidates:
         """`each` descents for every disjunct of `part`, on all cores if that pays."""
-        workers = self.context.workers
+        workers, steps = self.context.workers, kind.steps(self.settings.attack.steps).count
         work = float(len(part)) * each * steps * row_cost(self.query.graph)
         start = self.context.clock()
         cores = min(workers.cores, each // 2) if work > _LARGE and limit - self.context.clock() > _FORKED else 1
         rngs = self.context.rng.spawn(cores)
-        found = workers.map(lambda rng: self._descend(part, -(-each // cores), steps, limit, rng), rngs)
+        found = workers.map(lambda rng: self._descend(part, -(-each // cores), kind, limit, rng), rngs)
         taken = (self.context.clock() - start) / (len(part) * each * steps)
         # Few descents are slower for each of them: the best time is the one of many. What was cut short says that it is slower than that.
-        self.seconds = 2.0 * max(self.seconds, taken) if self._until(limit)() else min(self.seconds or np.inf, taken)
+        known = self.seconds.get(kind) or taken
+        self.seconds[kind] = 2.0 * max(known, taken) if self._until(limit)() else min(known, taken)
         x, which, margin = (np.concatenate([getattr(f, name) for f in found]) for name in ("x", "which", "margin"))
         order = np.argsort(margin, kind="stable")
         return gradient.Candidates(x[order], which[order], margin[order])
 
-    def _descend(self, part: np.ndarray, each: int, steps: int, limit: float, rng: np.random.Generator) -> gradient.Candidates:
+    def _descend(self, part: np.ndarray, each: int, kind: Kind, limit: float, rng: np.random.Generator) -> gradient.Candidates:
         query, which, now = self.query, np.repeat(part, each), self.context.clock()
-        x = np.concatenate([self._starts(k, each, self._until(now + _POOL_SHARE * (limit - now)), rng) for k in part])
-        box = query.lower[which], query.upper[which]
+        enough = self._until(now + _POOL_SHARE * (limit - now) if kind.chosen else -np.inf)
+        x = np.concatenate([self._starts(k, each, enough, rng) for k in part])
+        box, steps = (query.lower[which], query.upper[which]), kind.steps(self.settings.attack.steps)
         return gradient.descend(query.graph, self.arrays, query.targets, x, which, *box, steps, self._until(limit))
 
     def _starts(self, k: int, count: int, stop: Callable[[], bool], rng: np.random.Generator) -> np.ndarray:

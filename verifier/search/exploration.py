@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from verifier.arrays import numpy_arrays, to_numpy
-from verifier.attack.gradient import descend
+from verifier.attack.gradient import Steps, descend
 from verifier.bounds.ascent import Schedule
 from verifier.search.branching.pseudo_costs import PseudoCosts
 from verifier.search.frontier import Frontier
@@ -129,5 +129,5 @@ def candidates(tree: Tree, step: Step, context: Context) -> Points:
     best = Points(step.points, step.which, tree.targets.margins(step.points, y, step.which)).best(_POLISHED)
     few = numpy_arrays(single=True)  # for so few points a GPU's start of an operation takes longer than the operation
     limits = tree.below[total:], tree.above[total:]
-    polished = descend(tree.graph, few, tree.targets, best.x, best.which, *limits, 10, context.out_of_time)
+    polished = descend(tree.graph, few, tree.targets, best.x, best.which, *limits, Steps(10), context.out_of_time)
     return Points.joined([Points(polished.x, polished.which, polished.margin), best]).best(_POLISHED)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from verifier.arrays import Arrays
-from verifier.attack.gradient import descend
+from verifier.attack.gradient import Steps, descend
 from verifier.attack.witness import Witness
 from verifier.parallel import Late, Workers
 from verifier.search.attack_rounds import AttackRounds
@@ -137,7 +137,7 @@ class Search:
             return best
         lower, upper = self.query.lower[best.which], self.query.upper[best.which]
         out_of_time = self.halving.context.out_of_time
-        found = descend(self.query.graph, self.fast, self.query.targets, best.x, best.which, lower, upper, 10, out_of_time)
+        found = descend(self.query.graph, self.fast, self.query.targets, best.x, best.which, lower, upper, Steps(10), out_of_time)
         return Points.joined([Points(found.x, found.which, found.margin), best])
 
     def _account(self, found: Sequence[Explored], frontier: Frontier[Boxes] | WorstFirst[Boxes]) -> Witness | None:
