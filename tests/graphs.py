@@ -40,6 +40,7 @@ from verifier.search.plan import Plan
 from verifier.search.query import Query
 from verifier.search.refinement import Refinement
 from verifier.search.splits import Splits
+from verifier.search.subproblems import Effort
 from verifier.search.tightening import Tightening
 from verifier.search.tree import Tree
 
@@ -726,7 +727,7 @@ def narrowing(always: bool) -> Iterator[None]:
 
 def narrowed_root(t: Tree, splits: Splits) -> bool:
     """Whether rounds at the root close everything."""
-    step = Tightening(t, Schedule(5), 1, context(20.0)).root(splits, 10.0)
+    step = Tightening(t, Effort(1, Schedule(5)), context(20.0)).root(splits, 10.0)
     return bool(step.closed.all())
 
 

@@ -569,6 +569,12 @@ FAULTS = (
         "return ExactRows(bounds, to_numpy(dual.coefficients), offsets, to_numpy(lower), to_numpy(upper))",
         "return ExactRows(bounds, to_numpy(dual.coefficients), 0 * offsets + 1, to_numpy(lower), to_numpy(upper))",
     ),
+    Fault(
+        "finish closes everything",
+        SUBPROBLEMS,
+        "closed[rest] = _improved(tree, found.splits.select(rest), effort.finish, context).closed",
+        "closed[rest] = True",
+    ),
     Fault("promising is proved", SUBPROBLEMS, "else ((bounds > 0) |", "else ((bounds > -0.01) |", loose=True),
     Fault("undecidable is proved", EXPLORATION, "stuck.append(parents.disjunct[~divisible])", "pass"),
     Fault("undecidable is forgotten", NEURONS, "np.array(sorted(self.stuck), np.int64)", "np.zeros(0, np.int64)", tests=BOXES),

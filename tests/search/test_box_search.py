@@ -10,6 +10,7 @@ import pytest
 
 from tests import graphs
 from tests.search import milp
+from verifier.attack.witness import Witness
 from verifier.config import Settings
 from verifier.graph.ir import Graph, Node
 from verifier.operators import affine
@@ -213,10 +214,44 @@ def test_proposals_that_overflow_are_imprecise(seen: float, expected: bool, monk
     assert subproblems.imprecise(made, graphs.start_splits(made)).tolist() == [expected]
 
 
+def test_a_disjunct_that_was_late_gets_what_time_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once more, and no other one; what it took before counts."""
+    late, proved, stuck = Outcome(False, None, 5, -0.5, 0.25), Outcome(True, None, 3, 0.5, 1.0), Outcome(False, None, 7, 0.0, 0.5, True)
+    graph = graphs.random_dense(np.random.default_rng(0), [3, 6, 3])
+    lower, upper = -np.ones(3), np.ones(3)
+    none = np.zeros((3, 1))
+    targets = replace(graphs.targets_of(np.ones((1, 3))), outputs=np.ones((3, 1, 3)), constant=none, strict=none > 0)
+    query, settings = Query(graph, targets, np.tile(lower, (3, 1)), np.tile(upper, (3, 1))), Settings()
+    for answers, expected in (
+        ([[proved], [late, proved], [proved]], (True, 14, False)),
+        ([[proved], [late, late], [proved]], (False, 16, False)),
+        ([[late, proved], [stuck], [late, proved]], (False, 23, True)),
+    ):
+        context, asked = graphs.context(100.0), []
+
+        def alone(self: box_search.Search, within: object, start: Splits, seconds: float) -> Outcome:
+            asked.append((int(start.disjunct[0]), self.context.deadline - self.context.clock()))  # noqa: B023
+            return answers[start.disjunct[0]].pop(0)  # noqa: B023
+
+        monkeypatch.setattr(box_search.Search, "_alone", alone)
+        attack = AttackRounds(query, graphs.EXACT, settings, context)
+        search = box_search.Search(query, graphs.EXACT, graphs.EXACT, settings, context, 32, attack, np.arange(3))
+        tree = graphs.tree(graph, graphs.root(graph, graphs.EXACT, lower, upper), targets, lower, upper)
+        start = tree.start(np.arange(3), np.array([-1.0, -2.0, -3.0]), tree.initial())
+        outcome = search._one_by_one(tree, start, 1e-3, box_search.Progress(context, 1.0))
+        assert (outcome.proved, outcome.subproblems, outcome.exhausted) == expected
+        assert [i for i, _ in asked[:3]] == [0, 1, 2] and not any(map(len, answers))
+        assert asked[0][1] == pytest.approx(100.0 / 3, rel=0.05) and asked[-1][1] == pytest.approx(100.0, rel=0.05)
+
+
 def test_parts_add_up() -> None:
     done, late = Outcome(True, None, 3, 0.5, 1.0), Outcome(False, None, 5, -0.5, 0.25)
     assert joined([done, done], 2)[:5] == (True, None, 6, 0.5, 1.0)
     assert joined([done], 2)[:5] == (False, None, 3, 0.5, 0.5)
     assert joined([done, late], 2)[:5] == (False, None, 8, -0.5, 0.625)
+    violated = late._replace(witness=Witness(np.zeros(1), np.zeros(1), 0, "exact"))
+    assert joined([violated, done], 2).witness is violated.witness and not joined([violated, done], 2).proved
     stuck = late._replace(exhausted=True)
+    assert late.undecided and not done.undecided and not violated.undecided and not stuck.undecided
+    assert late._replace(lower_bound=-1.0).after(late)[:5] == (False, None, 10, -0.5, 0.25)
     assert joined([done, stuck], 2).exhausted and not joined([late, stuck], 2).exhausted and not joined([stuck], 2).exhausted

@@ -9,7 +9,7 @@ from tests import graphs
 from verifier.bounds.ascent import Schedule
 from verifier.bounds.targets import Targets
 from verifier.search import tree as trees
-from verifier.search.subproblems import advance
+from verifier.search.subproblems import Effort, advance
 from verifier.search.tree import Tree
 
 
@@ -34,7 +34,7 @@ def test_counterexamples_are_inside(seed: int, sizes: tuple[int, ...]) -> None:
     point = np.concatenate([*(values[p] for p in tree.graph.preactivations), x], axis=1)[:, None]
     splits = graphs.start_splits(tree)
     for _ in range(6):
-        step = advance(tree, splits, Schedule(5), 3, graphs.context(10.0))
+        step = advance(tree, splits, Effort(3, Schedule(5)), graphs.context(10.0))
         low, high = tree.enclosures(step.open)
         inside = ((point >= low - 1e-12) & (point <= high + 1e-12)).all(axis=2)
         assert inside.any(axis=1).all(), f"seed {seed}"
@@ -50,7 +50,7 @@ def test_neurons_are_settled_by_what_is_left_of_the_box() -> None:
             tree, _ = made(seed, clips)
             splits, unstable = graphs.start_splits(tree), 0.0
             for _ in range(5):
-                step = advance(tree, splits, Schedule(5), 3, graphs.context(10.0))
+                step = advance(tree, splits, Effort(3, Schedule(5)), graphs.context(10.0))
                 unstable, splits = step.unstable, step.open.select(step.open.choice >= 0).children()
             counts.append(unstable)
         fewer += counts[0] < counts[1]

@@ -48,7 +48,8 @@ def learned(cores: int) -> np.ndarray:
     splits = graphs.start_splits(tree)
     with graphs.Workers(cores) as workers:
         for _ in range(4):
-            splits = subproblems.advance(tree, splits, Schedule(3), 4, graphs.context(60.0, graphs.NoGate(), workers)).open.children()
+            ctx, effort = graphs.context(60.0, graphs.NoGate(), workers), subproblems.Effort(4, Schedule(3))
+            splits = subproblems.advance(tree, splits, effort, ctx).open.children()
     return tree.costs.of_scores
 
 

@@ -29,7 +29,7 @@ from verifier.search.outcome import Context, Outcome, Progress, joined
 from verifier.search.query import Query
 from verifier.search.refinement import Refinement
 from verifier.search.splits import Splits
-from verifier.search.subproblems import Step, advance, imprecise, planes
+from verifier.search.subproblems import Effort, Step, advance, imprecise, planes
 from verifier.search.tightening import Tightening
 from verifier.search.tree import Tree
 
@@ -42,8 +42,15 @@ thirds of the time, for a bound of -1.723 in place of -1.716."""
 _SMALL = 256
 """Unstable neurons up to which a subproblem gets `_MUCH` effort: bounds are cheap there, the scores a poor guide, and the last splits
 need good multipliers. On safenlp medical 2445: 45,000 subproblems with 24 candidates, not done after 115,000 with 8."""
-_MUCH, _LITTLE = (24, 20), (6, 8)
-"""(candidates, iterations). On oval21 base img876, by splits alone: 5,100 subproblems in 15 s with 6 and 8, 4,950 in 22 s with 16 and 8."""
+_MUCH, _LITTLE = Effort(24, Schedule(20)), Effort(6, Schedule(4, multiplier_step=0.5))
+"""Where split neurons alone have multipliers. Those start from zero at their split, so that few large steps do as well as many small ones:
+on oval21 wide img8517, 12,700 subproblems in 10 s with 4, 14,500 in 17 s with 8 of size 0.1; for the last splits of small networks they
+are too coarse (two equal networks of 49 inputs are not proved to be equal in 60 s, in 6 s with 20 of size 0.1). On base img876, by splits
+alone: 5,100 subproblems with 6 candidates, 4,950 in half as much more time with 16."""
+_MUCH_TIGHT = replace(_MUCH, finish=Schedule(20, multiplier_step=0.01))
+_LITTLE_TIGHT = replace(_LITTLE, schedule=Schedule(8), finish=Schedule(8, multiplier_step=0.01))
+"""Where all loose neurons have multipliers, most of which are near their best: large steps only come back to it (of 600 subproblems of
+mnist_fc 256x4, 138 are closed by 8 steps of size 0.1, 319 by 8 of 0.01), small ones alone fall behind from split to split."""
 _ATTEMPT, _ROWS, _REFINING, _TIGHTENING, _ALONE = 0.03, 0.35, 0.3, 0.3, 0.5
 """Parts of the time left that splits without optimised rows at the root may take, those rows, refinement, rounds with the query's own rows,
 and both in turn for one disjunct."""
@@ -209,7 +216,7 @@ class Search:
             reduction = reduce_graph(query.graph, root.preactivations, *self._box, self.fast, context.workers, context.out_of_time)
         tree = Tree.of(query.graph, reduction, self.exact, self.fast, root, query.targets, *self._box, clips=True)
         splits = tree.start(group, np.full(len(group), -np.inf), tree.initial())
-        step = advance(tree, splits, schedule, self._effort(tree)[0] if last else 1, context)
+        step = advance(tree, splits, Effort(self._effort(tree).look_ahead if last else 1, schedule), context)
         event = Event("R", context.clock(), open=len(step.open), unstable=sum(self._loose(root)), lower_bound=step.lowest)
         context.report(event)
         return tree, step
@@ -257,17 +264,23 @@ class Search:
         return outcome
 
     def _one_by_one(self, tree: Tree, start: Splits, seconds: float, progress: Progress) -> Outcome:
-        """Disjuncts that are not split, each with enclosures of its own, the easiest first; the time left is shared out among them."""
-        outcomes: list[Outcome] = []
-        for i in np.argsort(-start.bound, kind="stable"):
-            context = replace(self.context, deadline=self._part(1.0 / (len(start) - len(outcomes))))
-            try:
-                outcomes.append(replace(self, context=context)._alone(tree, start.select(np.array([i])), seconds))
-            except Late:
-                outcomes.append(Outcome.late())
-            if outcomes[-1].witness is not None or self.context.out_of_time():
+        """Disjuncts that are not split, each with enclosures of its own, the easiest first; the time left is shared out among them, and
+        what is left of it then among those that need more."""
+        outcomes: dict[int, Outcome] = {}
+        order: list[int] = np.argsort(-start.bound, kind="stable").tolist()
+        later: list[int] = []
+        while order and not (outcomes and self.context.out_of_time()):
+            i, *order = order
+            context = replace(self.context, deadline=self._part(1.0 / (1 + len(order))))
+            outcome = replace(self, context=context)._alone(tree, start.select(np.array([i])), seconds)
+            if outcome.undecided and i not in outcomes:
+                later.append(i)
+            outcomes[i] = outcome.after(outcomes.get(i, Outcome.late()))
+            if outcome.witness is not None:
                 break
-        outcome = joined(outcomes, len(start))
+            if not order:
+                order, later = later, []
+        outcome = joined(list(outcomes.values()), len(start))
         return outcome._replace(subproblems=outcome.subproblems + progress.nodes)
 
     def _alone(self, tree: Tree, start: Splits, seconds: float) -> Outcome:
@@ -276,6 +289,8 @@ class Search:
             return self._in_turn(tree, start, seconds)
         except Empty:
             return Outcome(True, None, len(start), 0.0, 1.0)
+        except Late:
+            return Outcome.late()
 
     def _in_turn(self, tree: Tree, start: Splits, seconds: float) -> Outcome:
         """Refinement within the enclosures of one disjunct and rounds with its rows in turn, as long as they pay, then splits."""
@@ -318,16 +333,21 @@ class Search:
         return better, step, seconds
 
     def _by_splits(self, tree: Tree, start: Splits) -> neuron_split.Search:
-        look_ahead, iterations = self._effort(tree)
-        schedule = Schedule(iterations)
-        tightening = Tightening(tree, schedule, look_ahead, self.context)
-        return neuron_split.Search(tree, start, self.context, self.batch, schedule, look_ahead, tightening, self.attack)
+        effort = self._effort(tree)
+        tightening = Tightening(tree, effort, self.context)
+        return neuron_split.Search(tree, start, self.context, self.batch, effort, tightening, self.attack)
 
-    def _effort(self, tree: Tree) -> tuple[int, int]:
-        """(candidates, iterations) of a subproblem."""
-        candidates, iterations = _MUCH if tree.neurons.total <= _SMALL else _LITTLE
-        wanted = self.settings.search.candidates, self.settings.bounds.iterations
-        return candidates if wanted[0] is None else wanted[0], iterations if wanted[1] is None else wanted[1]
+    def _effort(self, tree: Tree) -> Effort:
+        """Of a subproblem."""
+        much, little = (_MUCH_TIGHT, _LITTLE_TIGHT) if tree.tight else (_MUCH, _LITTLE)
+        effort = much if tree.neurons.total <= _SMALL else little
+        candidates, iterations = self.settings.search.candidates, self.settings.bounds.iterations
+        if candidates is not None:
+            effort = replace(effort, look_ahead=candidates)
+        if iterations is not None:
+            finish = replace(effort.finish, iterations=iterations) if effort.finish and iterations else None
+            effort = replace(effort, schedule=replace(effort.schedule, iterations=iterations), finish=finish)
+        return effort
 
 
 def _highest(splits: Splits, most: int) -> Splits:

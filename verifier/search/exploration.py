@@ -14,14 +14,13 @@ import numpy as np
 
 from verifier.arrays import numpy_arrays, to_numpy
 from verifier.attack.gradient import Steps, descend
-from verifier.bounds.ascent import Schedule
 from verifier.search.branching.pseudo_costs import PseudoCosts
 from verifier.search.frontier import Frontier
 from verifier.search.leaves import decided
 from verifier.search.outcome import Context
 from verifier.search.points import Points
 from verifier.search.splits import Splits
-from verifier.search.subproblems import Step, advance, learned_gains
+from verifier.search.subproblems import Effort, Step, advance, learned_gains
 from verifier.search.tree import Tree
 
 _POLISHED = 8
@@ -58,8 +57,7 @@ class Exploration:
     """width: subproblems that are split at once. due: which of some subproblems (B,) are to be narrowed rather than split."""
 
     tree: Tree
-    schedule: Schedule
-    look_ahead: int
+    effort: Effort
     width: int
     context: Context
     due: Callable[[Splits], np.ndarray]
@@ -114,7 +112,7 @@ class Exploration:
     def _step(self, tree: Tree, parents: Splits) -> tuple[Splits, Step]:
         """The children of all, and what became of them."""
         children = parents.children()
-        step = advance(tree, children, self.schedule, self.look_ahead, self.context)
+        step = advance(tree, children, self.effort, self.context)
         mine = learned_gains(tree, children, step)
         both = np.stack([mine, np.roll(mine, len(parents))], axis=1)
         return children, replace(step, open=step.open.after_split(both[~step.closed]))

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from verifier.attack.witness import Witness
-from verifier.bounds.ascent import Schedule
 from verifier.parallel import Late, Workers
 from verifier.search.attack_rounds import AttackRounds
 from verifier.search.exploration import Exploration, Explored
@@ -21,6 +20,7 @@ from verifier.search.frontier import Frontier
 from verifier.search.outcome import Context, Outcome, Progress
 from verifier.search.points import Points
 from verifier.search.splits import Splits
+from verifier.search.subproblems import Effort
 from verifier.search.tightening import Tightening, growth
 from verifier.search.tree import Tree
 
@@ -50,8 +50,7 @@ class Search:
     start: Splits
     context: Context
     batch: int
-    schedule: Schedule
-    look_ahead: int
+    effort: Effort
     tightening: Tightening
     rounds: AttackRounds
     progress: Progress = field(init=False)
@@ -143,7 +142,7 @@ class Search:
         """A batch of a single share, on all cores if that pays; several are worked on by a core each."""
         alone = replace(self.context, workers=Workers(1))
         due = (lambda splits: np.zeros(len(splits), bool)) if splits_alone else self._due
-        exploration = Exploration(self.tree, self.schedule, self.look_ahead, self._width, alone, due)
+        exploration = Exploration(self.tree, self.effort, self._width, alone, due)
         if len(shares) == 1:
             if 2 * len(shares[0]) * self.seconds >= _ALONE:
                 exploration = replace(exploration, context=self.context)

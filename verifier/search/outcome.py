@@ -52,13 +52,23 @@ class Outcome(NamedTuple):
         """Of a search whose time ran out before it knew anything, or whose last batch did not end in time."""
         return Outcome(False, None, 0, -np.inf, 0.0)
 
+    @property
+    def undecided(self) -> bool:
+        """More time may help."""
+        return not self.proved and self.witness is None and not self.exhausted
+
+    def after(self, first: Outcome) -> Outcome:
+        """The same after a search of the same subproblems that ran out of time."""
+        bound, share = max(self.lower_bound, first.lower_bound), max(self.proved_share, first.proved_share)
+        return self._replace(subproblems=self.subproblems + first.subproblems, lower_bound=bound, proved_share=share)
+
 
 def joined(outcomes: Sequence[Outcome], wanted: int) -> Outcome:
-    """Of `wanted` parts of a query, which were searched in order until a counterexample was found or the time was over."""
+    """Of `wanted` parts of a query, which were searched until a counterexample was found or the time was over."""
     finished = len(outcomes) == wanted and all(o.proved or o.exhausted for o in outcomes)
     return Outcome(
         proved=finished and all(o.proved for o in outcomes),
-        witness=outcomes[-1].witness,
+        witness=next((o.witness for o in outcomes if o.witness is not None), None),
         subproblems=sum(o.subproblems for o in outcomes),
         lower_bound=min(o.lower_bound for o in outcomes),
         proved_share=sum(o.proved_share for o in outcomes) / wanted,
