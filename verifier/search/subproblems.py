@@ -135,6 +135,7 @@ def bound(tree: Tree, splits: Splits, effort: Effort, context: Context) -> Bound
 
 
 def _improved(tree: Tree, splits: Splits, schedule: Schedule, context: Context) -> Bounded:
+    """After one ascent, from the dual variables that the subproblems hold."""
     fast, total, xp = tree.proposals, tree.neurons.total, tree.exact.xp
     low, high = tree.enclosures(splits)
     empty = to_numpy(xp.any(low > high, axis=1))
