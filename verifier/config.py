@@ -50,7 +50,9 @@ class SearchSettings:
 @dataclass(frozen=True)
 class AttackSettings:
     restarts: int = _option(64, "random starting points of a gradient attack; 0 turns it off", types=(int,), least=0)
-    steps: int = _option(60, "gradient steps from a starting point; a sixth in jumps (few inputs), four times as many in long descents (many inputs)", types=(int,), least=1)
+    steps: int = _option(
+        60, "gradient steps from a starting point; a sixth of them in jumps, four times as many in long descents", types=(int,), least=1
+    )
 
 
 @dataclass(frozen=True)

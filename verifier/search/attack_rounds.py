@@ -34,7 +34,7 @@ _POOL_SHARE = 0.2
 """Part of a round's time that this may take: large networks take longer for a point than for its comparison."""
 _SHARE, _SOONER, _SECONDS, _PAUSE = 0.05, 0.1, 10.0, 1.5
 """Part of the time so far that a round may take, as much more for few inputs in the first seconds, of about so many, and times as much of
-it as has to pass until the next round. With eight seeds and without jumps, ACAS Xu 1_9 prop_7 takes 9 s on average with no more in the first
+it as has to pass until the next round. With eight seeds and no jumps, ACAS Xu 1_9 prop_7 takes 9 s on average with no more in the first
 seconds, 4 s with it; images, whose gradients lead to a counterexample at once or not at all, lose time by it."""
 
 
