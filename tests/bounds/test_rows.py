@@ -10,17 +10,27 @@ import pytest
 
 from tests import graphs
 from tests.graph.test_window import conv, image
-from verifier.bounds import intermediate, rows
+from verifier.bounds import intermediate, rows, tiles
 from verifier.bounds.stability import unstable
+from verifier.graph.ir import Graph, Node
+from verifier.operators.affine import Linear, Reshape, Transpose
 from verifier.operators.piecewise_linear import Relu
 
 
+@pytest.mark.parametrize("rearranged", [False, True])
 @pytest.mark.parametrize("iterations", [0, 5])
 @pytest.mark.parametrize("seed", range(4))
-def test_windows_change_no_bound(seed: int, iterations: int) -> None:
+def test_windows_change_no_bound(seed: int, iterations: int, rearranged: bool) -> None:
+    """rearranged: classes of the pixels, column after column, are what is asked for, as when an image is segmented."""
     rng = np.random.default_rng(seed)
     layers = [conv(rng, 3, 3, padding=(1, 1, 1, 1)), Relu(), conv(rng, 3, 3, stride=1 + seed % 2, padding=(1, 1, 1, 1)), Relu()]
-    graph = image(rng, *layers, conv(rng, 2, 3), Relu(), conv(rng, 1, 1))
+    graph = image(rng, *layers, conv(rng, 2, 3), *([] if rearranged else [Relu(), conv(rng, 1, 1)]))
+    if rearranged:
+        (_, channels, height, width), at, count = graph.nodes[-1].shape, graph.output, int(np.prod(graph.nodes[-1].shape[2:]))
+        swapped = Node(Transpose((0, 3, 2, 1)), (at,), (1, width, height, channels))
+        flat = Node(Reshape(swapped.shape, (count, channels)), (at + 1,), (count, channels))
+        margin = Node(Linear(np.array([[1.0], [-1.0]])), (at + 2,), (count, 1))
+        graph = Graph((*graph.nodes, swapped, flat, margin, Node(Relu(), (at + 3,), (count, 1))))
     centre = rng.normal(size=graph.input_size)
     box = centre - 0.05, centre + 0.05
     found, sizes = [], []
@@ -32,7 +42,7 @@ def test_windows_change_no_bound(seed: int, iterations: int) -> None:
         return here, there
 
     for worth in (0.0, 1.0):
-        with patch.object(rows, "_WORTH", worth), patch.object(rows, "_OVERHEAD", 0.0), patch.object(rows.Rows, "_around", noted):
+        with patch.object(tiles, "_WORTH", worth), patch.object(tiles, "_OVERHEAD", 0.0), patch.object(rows.Rows, "_around", noted):
             root = graphs.root(graph, graphs.EXACT, *box, iterations)
         found.append(graphs.flat_enclosures(graph, root))
     assert min(sizes) < 0.3

@@ -10,7 +10,8 @@ import pytest
 
 from tests import graphs
 from verifier.graph.ir import Graph, Node
-from verifier.graph.window import around, whole, window, with_outputs
+from verifier.graph.parts import Region, around, elements_of, whole
+from verifier.graph.window import window, with_outputs
 from verifier.operators.affine import Add, Constant, Conv, ConvTranspose, Pad, Reshape, Scale, Take, Transpose
 from verifier.operators.base import Input, Operator
 from verifier.operators.piecewise_linear import Relu
@@ -19,21 +20,28 @@ from verifier.property.expression import Numbers
 from verifier.search.query import Query
 
 
-def agree(graph: Graph, node: int, region: tuple[tuple[int, int], ...], rng: np.random.Generator) -> Graph:
+def agree(graph: Graph, node: int, region: Region, rng: np.random.Generator) -> Graph:
     x = rng.normal(size=(3, graph.input_size))
     found = window(graph, node, region)
     values, parts = graph.values(x), found.graph.values(x)
     for n, (p, elements) in found.origin.items():
         np.testing.assert_allclose(parts[n].reshape(3, -1), values[p].reshape(3, -1)[:, elements], rtol=1e-12, atol=1e-12)
     p, there = found.origin[found.graph.output]
-    elements = np.arange(graph.nodes[node].size).reshape(graph.nodes[node].shape)[tuple(slice(*r) for r in region)].reshape(-1)
+    elements = np.arange(graph.nodes[node].size).reshape(graph.nodes[node].shape)[np.ix_(*region)].reshape(-1) if region else np.arange(1)
+    np.testing.assert_array_equal(elements, elements_of(graph.nodes[node].shape, region))
     assert p == node and set(elements) <= set(there) and np.array_equal(there[found.position(elements)], elements)
     return found.graph
 
 
-def some_region(rng: np.random.Generator, shape: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
-    ends = (np.sort(rng.choice(n + 1, 2, replace=False)) for n in shape)
-    return tuple((int(a), int(b)) for a, b in ends)
+def spans(*ends: tuple[int, int]) -> Region:
+    return tuple(np.arange(*e) for e in ends)
+
+
+def some_region(rng: np.random.Generator, shape: tuple[int, ...]) -> Region:
+    """Intervals, or indices with holes between them."""
+    if rng.integers(2):
+        return spans(*(sorted(map(int, rng.choice(n + 1, 2, replace=False))) for n in shape))  # type: ignore[arg-type]
+    return tuple(np.sort(rng.choice(n, rng.integers(1, n + 1), replace=False)) for n in shape)
 
 
 @pytest.mark.parametrize("seed", range(150))
@@ -130,14 +138,14 @@ def test_transposed_convolutions(
 def test_a_neuron_sees_a_small_window() -> None:
     rng = np.random.default_rng(0)
     graph = image(rng, conv(rng, 3, 3, padding=(1, 1, 1, 1)), Relu(), conv(rng, 3, 3, padding=(1, 1, 1, 1)))
-    inner = agree(graph, 4, ((0, 1), (1, 2), (8, 9), (8, 9)), rng)
+    inner = agree(graph, 4, spans((0, 1), (1, 2), (8, 9), (8, 9)), rng)
     assert [node.shape for node in inner.nodes if not isinstance(node.operator, Input | Reshape)] == [
         (1, 2, 5, 5),
         (1, 3, 3, 3),
         (1, 3, 3, 3),
         (1, 3, 1, 1),
     ]
-    corner = agree(graph, 4, ((0, 1), (1, 2), (0, 1), (15, 16)), rng)
+    corner = agree(graph, 4, spans((0, 1), (1, 2), (0, 1), (15, 16)), rng)
     assert corner.nodes[-2].shape == (1, 3, 2, 2)
 
 
@@ -145,7 +153,7 @@ def test_values_that_two_read_are_cropped_for_each() -> None:
     rng = np.random.default_rng(0)
     graph = image(rng, conv(rng, 3, 3, padding=(1, 1, 1, 1)), Relu(), conv(rng, 3, 3, padding=(1, 1, 1, 1)))
     residual = Graph((*graph.nodes, Node(Add((1, -1)), (4, 3), (1, 3, 16, 16))))
-    found = agree(residual, 5, ((0, 1), (0, 3), (4, 6), (4, 6)), rng)
+    found = agree(residual, 5, spans((0, 1), (0, 3), (4, 6), (4, 6)), rng)
     assert sorted(n.shape for n in found.nodes if isinstance(n.operator, Pad)) == [(1, 2, 6, 6), (1, 3, 2, 2)]
 
 
@@ -182,10 +190,14 @@ def test_a_query_about_some_outputs_is_asked_of_them() -> None:
 def test_the_input_stays() -> None:
     constant = Node(Constant(np.arange(16.0).reshape(1, 1, 4, 4)), (), (1, 1, 4, 4))
     graph = Graph((Node(Input(), (), (5,)), constant, Node(Relu(), (1,), (1, 1, 4, 4))))
-    found = agree(graph, 2, ((0, 1), (0, 1), (1, 2), (1, 3)), np.random.default_rng(0))
+    found = agree(graph, 2, spans((0, 1), (0, 1), (1, 2), (1, 3)), np.random.default_rng(0))
     assert isinstance(found.nodes[0].operator, Input) and found.input_size == 5
 
 
-def test_the_smallest_region_around_elements() -> None:
-    assert around((1, 3, 4, 4), np.array([16 + 5, 16 + 10, 32 + 6])) == ((0, 1), (1, 3), (1, 3), (1, 3))
+def test_a_small_region_around_elements() -> None:
+    """Indices far apart stay alone."""
+    image = around((1, 3, 4, 4), np.array([16 + 5, 16 + 10, 32 + 6]))
+    assert [axis.tolist() for axis in image] == [[0], [1, 2], [1, 2], [1, 2]]
+    assert [axis.tolist() for axis in around((40,), np.array([31, 3, 2, 33]))] == [[2, 3, 31, 33]]
+    assert [axis.tolist() for axis in around((40,), np.array([3, 8, 1, 6]))] == [[1, 2, 3, 4, 5, 6, 7, 8]]
     assert around((), np.array([0])) == ()

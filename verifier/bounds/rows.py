@@ -5,7 +5,6 @@ Neurons of an image depend on a window of it: rows of those that lie together ar
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,13 +13,12 @@ import numpy as np
 
 from verifier.arrays import Array, Arrays, to_numpy
 from verifier.bounds.ascent import Ascent, Schedule, initial_parameters, problem_of
-from verifier.bounds.cost import row_cost
 from verifier.bounds.dual import Interval, evaluate
 from verifier.bounds.resources import Resources
 from verifier.bounds.rigorous import ErrorWeights
 from verifier.bounds.stability import unstable
+from verifier.bounds.tiles import seen, tiles
 from verifier.graph.ir import Graph
-from verifier.graph.window import around, whole, window
 
 _CHUNK_WORK = 500_000_000
 """Multiplications of the rows of one chunk in one pass: about 0.1 s on one core."""
@@ -29,9 +27,6 @@ _MANY, _SAMPLE, _STEPS, _PLAIN, _OPTIMISED = 256, 64, 5, 0.95, 0.985
 this factor, by plain rows or by optimised ones, the rest is left as it is. Forms bound the products of a small transformer as well as rows
 do, in a hundredth of the time, and slopes make those of vit ibp_3_3_8 narrower by 0.2 % in 17 s. Other slopes do little for first layers,
 too, but what they do adds up."""
-_SIZES = (2, 4, 8, 16)
-_WORTH, _OVERHEAD = 0.6, 1e8
-"""Time of a row in a window against one in the whole graph, at most; what a window takes besides, as `row_cost`: about 5 ms."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,29 +76,8 @@ class Rows:
         enough: Callable[[Array], Array],
     ) -> Interval:
         """`bounds` (1, size) with the elements `todo` tightened; `enough` as in `Ascent.run`."""
-        parts = [part for tile in self._tiles(todo) for part in self._chunks(tile, stage)]
+        parts = [part for tile in tiles(self.graph, self.node, todo) for part in self._chunks(tile, stage)]
         return _merged(self.resources.exact, bounds, parts, self.resources.workers.map(partial(self._bound, stage, enough), parts))
-
-    def _tiles(self, todo: np.ndarray) -> list[np.ndarray]:
-        """`todo` by squares of the image, of the size with which rows are the shortest; all together where that saves little."""
-        shape = self.graph.nodes[self.node].shape
-        if len(shape) != 4:
-            return [todo]
-        costs = {size: self._cost(size, len(todo) / math.prod(shape)) for size in _SIZES if size < max(shape[2:])}
-        best = min(costs, key=lambda size: costs[size], default=0)
-        if not best or costs[best] > _WORTH * row_cost(self.graph, self.node):
-            return [todo]
-        _, _, row, column = np.unravel_index(todo, shape)
-        tile = row // best * shape[3] + column // best
-        order = np.argsort(tile, kind="stable")
-        return np.split(todo[order], np.flatnonzero(np.diff(tile[order])) + 1)
-
-    def _cost(self, size: int, share: float) -> float:
-        """Of a row of the square in the middle, of whose neurons a `share` are to be bounded."""
-        shape = self.graph.nodes[self.node].shape
-        middle = tuple((0, n) if axis < 2 else ((n - min(n, size)) // 2, (n + min(n, size)) // 2) for axis, n in enumerate(shape))
-        rows = 2 * share * math.prod(b - a for a, b in middle)
-        return row_cost(window(self.graph, self.node, middle).graph) + _OVERHEAD / rows
 
     def _chunks(self, todo: np.ndarray, stage: Schedule) -> list[np.ndarray]:
         here, _ = self._around(todo)
@@ -112,14 +86,9 @@ class Rows:
 
     def _around(self, part: np.ndarray) -> tuple[Rows, np.ndarray]:
         """(the same for what the elements `part` depend on alone, `part` there); as it is where that is most of the graph."""
-        graph, shape = self.graph, self.graph.nodes[self.node].shape
-        region = around(shape, part)
-        if region == whole(shape):
+        there = seen(self.graph, self.node, part)
+        if there is None:
             return self, part
-        there = window(graph, self.node, region)
-        if row_cost(there.graph) > _WORTH * row_cost(graph, self.node):
-            return self, part
-
         origin = {n: (p, self.resources.exact.indices(elements)) for n, (p, elements) in there.origin.items()}
 
         def some(values: Mapping[int, Array]) -> dict[int, Array]:
