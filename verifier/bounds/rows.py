@@ -17,7 +17,7 @@ from verifier.bounds.dual import Interval, evaluate
 from verifier.bounds.resources import Resources
 from verifier.bounds.rigorous import ErrorWeights
 from verifier.bounds.stability import unstable
-from verifier.bounds.tiles import seen, tiles
+from verifier.bounds.tiles import seen, tiles, within
 from verifier.graph.ir import Graph
 
 _CHUNK_WORK = 500_000_000
@@ -95,8 +95,7 @@ class Rows:
             return {n: values[p][..., i] for n, (p, i) in origin.items() if p in values}
 
         weights = ErrorWeights(some(self.weights.node), some(self.weights.multiplier), some(self.weights.forward), self.weights.underflow)
-        below = {n: origin[n] for n in there.graph.preactivations}
-        known = {n: Interval(self.known[p].lower[:, i], self.known[p].upper[:, i]) for n, (p, i) in below.items()}
+        known = within(there, self.known, self.resources.exact)
         return replace(self, graph=there.graph, known=known, node=there.graph.output, weights=weights), there.position(part)
 
     def _most(self, stage: Schedule) -> int:

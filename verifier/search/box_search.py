@@ -3,7 +3,7 @@ the search."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -13,10 +13,12 @@ import numpy as np
 from verifier.arrays import Arrays, to_numpy, varying
 from verifier.bounds.ascent import Schedule
 from verifier.bounds.cost import row_cost, rows_seconds
+from verifier.bounds.dual import Interval
 from verifier.bounds.intermediate import Empty, RootBounds, root_bounds
 from verifier.bounds.reduction import Reduction, reduce_graph
 from verifier.bounds.resources import Resources
 from verifier.bounds.stability import unstable
+from verifier.bounds.tiles import tiled_cost
 from verifier.config import Settings
 from verifier.errors import InternalError
 from verifier.parallel import Late
@@ -231,8 +233,14 @@ class Search:
 
     def _search(self, tree: Tree, start: Splits) -> Outcome:
         """Splits alone for as long as better enclosures of the root would take; then what is open goes on within them."""
-        search, sweep = self._by_splits(tree, start), _FIRST * sum(_work(tree).values())
-        outcome = search.run(splits_alone=lambda disjuncts: min(sweep or np.inf, search.tightening.expected(disjuncts)))
+        search, work = self._by_splits(tree, start), _work(tree)
+
+        def enough(disjuncts: int) -> float:
+            limit = self._refining(disjuncts) - self.context.clock()
+            sweep = _FIRST * sum(work[p] for p in _affordable(work, _FIRST * search.seconds, limit))
+            return min(sweep or np.inf, search.tightening.expected(disjuncts))
+
+        outcome = search.run(splits_alone=enough)
         if outcome is not None:
             return outcome
         try:
@@ -244,7 +252,7 @@ class Search:
         """The disjuncts `start` of `search`, not split, within enclosures that are refined, and narrowed by what a counterexample would
         have to satisfy; each on its own where its enclosures can be refined in turn. A single one gets all the time for that at once:
         on oval21 img3568 and img8517 another refinement, after rounds, took 16 and 5 s and gained 1 % and nothing."""
-        size, limit, seconds = _FIRST, self._part(_ALONE if len(start) == 1 else _REFINING), search.seconds
+        size, limit, seconds = _FIRST, self._refining(len(start)), search.seconds
         while (sweep := self._swept(tree, tree.root, start.disjunct, size, seconds, limit)) is not None:
             tree, step, seconds = sweep
             outcome = self._decided(tree, step, search.progress)
@@ -262,6 +270,10 @@ class Search:
         if outcome is None:
             raise InternalError("a search ended although subproblems are open")
         return outcome
+
+    def _refining(self, disjuncts: int) -> float:
+        """The moment when refinement with so many disjuncts open ends."""
+        return self._part(_ALONE if disjuncts == 1 else _REFINING)
 
     def _one_by_one(self, tree: Tree, start: Splits, seconds: float, progress: Progress) -> Outcome:
         """Disjuncts that are not split, each with enclosures of its own, the easiest first; the time left is shared out among them, and
@@ -321,14 +333,13 @@ class Search:
         """(the tree over `root` with every layer refined for which there is time, what is open of disjuncts `group` there, `seconds` as it
         turned out to be); None where there is time for no layer. size: subproblems of a neuron's own tree; seconds: of one of `tree`.
         """
-        context, begin = replace(self.context, deadline=limit), self.context.clock()
-        expected = {p: seconds * size * count for p, count in _work(tree).items()}
-        layers = [p for p, total in zip(expected, np.cumsum(list(expected.values()))) if begin + total < limit]
+        context, begin, work = replace(self.context, deadline=limit), self.context.clock(), _work(tree)
+        layers = _affordable(work, seconds * size, limit - begin)
         if not layers:
             return None
         refinement = Refinement(self.query.graph, self.exact, self.fast, *self._box, context, size, frozenset(layers), root.constrained)
         root = self._bounds(self._rows, context.out_of_time, root, refinement)
-        seconds *= (context.clock() - begin) / sum(expected[p] for p in layers)
+        seconds = (context.clock() - begin) / (size * sum(work[p] for p in layers))
         better, step = self._rooted(root, group, self._optimised, last=True)
         return better, step, seconds
 
@@ -358,8 +369,20 @@ def _highest(splits: Splits, most: int) -> Splits:
 def _work(tree: Tree) -> dict[int, float]:
     """Pre-activation of the network with loose neurons below it -> subproblems of the whole tree that one of each of its neurons' own
     trees takes the time of."""
-    graph, found = tree.graph, {}
+    graph, found, whole = tree.graph, dict[int, float](), row_cost(tree.graph)
     for p in graph.preactivations:
         if not set(graph.nonlinear).isdisjoint(graph.ancestors(p)):
-            found[tree.original(p)] = 2.0 * graph.nodes[p].size * row_cost(graph, p) / row_cost(graph)
+            s = tree.neurons.slices[p]
+            loose = int(unstable(graph, p, Interval(tree.below[None, s], tree.above[None, s])).sum())
+            found[tree.original(p)] = 2.0 * loose * tiled_cost(graph, p, loose) / whole
+    return found
+
+
+def _affordable(work: Mapping[int, float], seconds: float, limit: float) -> list[int]:
+    """Those of the pre-activations, in order, that there is time for beside the others. seconds: of one unit of work; limit: in all."""
+    found, total = [], 0.0
+    for p, units in work.items():
+        if units and total + seconds * units < limit:
+            found.append(p)
+            total += seconds * units
     return found

@@ -21,6 +21,7 @@ from verifier.bounds.reduction import reduce_graph
 from verifier.bounds.rigorous import error_weights
 from verifier.bounds.stability import unstable
 from verifier.bounds.targets import Targets
+from verifier.bounds.tiles import seen, tiles, within
 from verifier.graph.ir import Graph
 from verifier.operators.base import Nonlinear
 from verifier.parallel import Late, Workers
@@ -64,18 +65,33 @@ class Refinement:
         loose = np.flatnonzero(to_numpy(unstable(self.graph, p, bounds))[0] & np.isfinite(lower[0]) & np.isfinite(upper[0]))
         if p not in self.layers or not len(loose):
             return bounds
-        graph, position = self.graph.part(p, loose)
-        below = {n: known[q] for q, n in position.items() if n in graph.preactivations}
-        if not any(to_numpy(unstable(graph, n, b)).any() for n, b in below.items()):
-            return bounds
+        enough, parts = self._enough(p, lower[0], upper[0]), tiles(self.graph, p, loose)
+        # Of many parts every core takes some; of one, some of its trees.
+        each = self if len(parts) == 1 else replace(self, context=replace(self.context, workers=Workers(1)))
         try:
-            least = Trees.of(self, graph, below, self._enough(p, lower[0], upper[0])[:, loose]).least()
-        except Late:  # the refinement's own time is over, which is no reason for the search to end
+            found = self.context.workers.map(lambda part: each._least(p, part, known, enough[:, part]), parts)
+        except Late:
             return bounds
-        # A bound that is NaN is none.
-        lower[0, loose] = np.fmax(lower[0, loose], least[: len(loose)])
-        upper[0, loose] = np.fmin(upper[0, loose], -least[len(loose) :])
+        for part, least in zip(parts, found):
+            if least is not None:  # a bound that is NaN is none
+                lower[0, part] = np.fmax(lower[0, part], least[: len(part)])
+                upper[0, part] = np.fmin(upper[0, part], -least[len(part) :])
         return Interval(self.exact.asarray(lower), self.exact.asarray(upper))
+
+    def _least(self, p: int, part: np.ndarray, known: Mapping[int, Interval], enough: np.ndarray) -> np.ndarray | None:
+        """Lower bounds (2 k,) of the elements `part` (k,) of p and of their negatives, by trees in the window that they see; None where
+        there is nothing to split, or the refinement's own time is over, which is no reason for the search to end."""
+        there = seen(self.graph, p, part)
+        graph, node, elements = (self.graph, p, part) if there is None else (there.graph, there.graph.output, there.position(part))
+        mine = known if there is None else within(there, known, self.exact)
+        graph, position = graph.part(node, elements)
+        below = {n: mine[q] for q, n in position.items() if n in graph.preactivations}
+        if not any(to_numpy(unstable(graph, n, b)).any() for n, b in below.items()):
+            return None
+        try:
+            return Trees.of(self, graph, below, enough).least()
+        except Late:
+            return None
 
     def _enough(self, p: int, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
         """(2, size): bounds of p and of -p past which a better one changes no relaxation. For a Relu that is its kink; where there is
