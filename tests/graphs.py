@@ -727,8 +727,8 @@ def narrowing(always: bool) -> Iterator[None]:
 
 def narrowed_root(t: Tree, splits: Splits) -> bool:
     """Whether rounds at the root close everything."""
-    step = Tightening(t, Effort(1, Schedule(5)), context(20.0)).root(splits, 10.0)
-    return bool(step.closed.all())
+    left = Tightening(t, Effort(1, Schedule(5)), context(20.0)).root(splits, 10.0)
+    return not len(left)
 
 
 def search_inputs(*args: Any, **options: Any) -> Outcome:

@@ -53,12 +53,11 @@ _MUCH_TIGHT = replace(_MUCH, finish=Schedule(20, multiplier_step=0.01))
 _LITTLE_TIGHT = replace(_LITTLE, schedule=Schedule(8), finish=Schedule(8, multiplier_step=0.01))
 """Where all loose neurons have multipliers, most of which are near their best: large steps only come back to it (of 600 subproblems of
 mnist_fc 256x4, 138 are closed by 8 steps of size 0.1, 319 by 8 of 0.01), small ones alone fall behind from split to split."""
-_ATTEMPT, _ROWS, _REFINING, _TIGHTENING, _ALONE = 0.03, 0.35, 0.3, 0.3, 0.5
-"""Parts of the time left that splits without optimised rows at the root may take, those rows, refinement, rounds with the query's own rows,
-and both in turn for one disjunct."""
-_BRIEF, _HOPELESS = 1.0, 1.0
-"""Seconds that optimised rows take at least for splits to be tried without them; times as many subproblems as there is time for that have
-to seem needed for these to be given up."""
+_ATTEMPT, _ROWS, _REFINING, _TIGHTENING = 0.03, 0.35, 0.5, 0.3
+"""Parts of the time left that splits without optimised rows at the root may take, those rows, refinement, alone or in turn with rounds for
+one disjunct, and rounds with the query's own rows."""
+_BRIEF = 1.0
+"""Seconds that optimised rows take at least for splits to be tried without them."""
 _LONG = 0.2
 """Part of the time limit after which attacks do not wait for the first bounds any more."""
 _FIRST, _FACTOR = 16, 4
@@ -148,7 +147,7 @@ class Search:
         if outcome is not None:
             return outcome, group, 0
         search, limit = self._by_splits(tree, step.open), min(seconds, self._part(_ATTEMPT) - self.context.clock())
-        outcome = search.run(splits_alone=lambda _: limit / max(search.seconds, 1e-9), hopeless=_HOPELESS)
+        outcome = search.run(splits_alone=lambda _: limit / max(search.seconds, 1e-9))
         if outcome is not None and outcome.exhausted:  # what cannot be split may be closed by better enclosures
             outcome = None
         return outcome, search.open_disjuncts, search.progress.nodes
@@ -236,9 +235,9 @@ class Search:
         search, work = self._by_splits(tree, start), _work(tree)
 
         def enough(disjuncts: int) -> float:
-            limit = self._refining(disjuncts) - self.context.clock()
+            limit = self._part(_REFINING) - self.context.clock()
             sweep = _FIRST * sum(work[p] for p in _affordable(work, _FIRST * search.seconds, limit))
-            return min(sweep or np.inf, search.tightening.expected(disjuncts))
+            return sweep or search.tightening.expected(disjuncts)
 
         outcome = search.run(splits_alone=enough)
         if outcome is not None:
@@ -250,9 +249,9 @@ class Search:
 
     def _narrowed(self, search: neuron_split.Search, tree: Tree, start: Splits) -> Outcome:
         """The disjuncts `start` of `search`, not split, within enclosures that are refined, and narrowed by what a counterexample would
-        have to satisfy; each on its own where its enclosures can be refined in turn. A single one gets all the time for that at once:
-        on oval21 img3568 and img8517 another refinement, after rounds, took 16 and 5 s and gained 1 % and nothing."""
-        size, limit, seconds = _FIRST, self._refining(len(start)), search.seconds
+        have to satisfy; each on its own where its enclosures can be refined in turn. On oval21 img3568 and img8517 another refinement,
+        after rounds, took 16 and 5 s and gained 1 % and nothing."""
+        size, limit, seconds = _FIRST, self._part(_REFINING), search.seconds
         while (sweep := self._swept(tree, tree.root, start.disjunct, size, seconds, limit)) is not None:
             tree, step, seconds = sweep
             outcome = self._decided(tree, step, search.progress)
@@ -263,17 +262,13 @@ class Search:
             search.progress.nodes = nodes
             if start.bound.min() < (1.0 - _PAYS) * before:
                 break
-        step = search.tightening.root(start, self._part(_TIGHTENING))
-        if len(step.open) > 1 and seconds * _FIRST * sum(_work(tree).values()) * len(step.open) < self._part(_ALONE) - self.context.clock():
-            return self._one_by_one(tree, step.open, seconds, search.progress)
-        outcome = search.resumed(step.open)
+        start = search.tightening.root(start, self._part(_TIGHTENING))
+        if len(start) > 1 and seconds * _FIRST * sum(_work(tree).values()) * len(start) < self._part(_REFINING) - self.context.clock():
+            return self._one_by_one(tree, start, seconds, search.progress)
+        outcome = search.resumed(start)
         if outcome is None:
             raise InternalError("a search ended although subproblems are open")
         return outcome
-
-    def _refining(self, disjuncts: int) -> float:
-        """The moment when refinement with so many disjuncts open ends."""
-        return self._part(_ALONE if disjuncts == 1 else _REFINING)
 
     def _one_by_one(self, tree: Tree, start: Splits, seconds: float, progress: Progress) -> Outcome:
         """Disjuncts that are not split, each with enclosures of its own, the easiest first; the time left is shared out among them, and
@@ -306,7 +301,7 @@ class Search:
 
     def _in_turn(self, tree: Tree, start: Splits, seconds: float) -> Outcome:
         """Refinement within the enclosures of one disjunct and rounds with its rows in turn, as long as they pay, then splits."""
-        limit, nodes = self._part(_ALONE), 0
+        limit, nodes = self._part(_REFINING), 0
         while (sweep := self._swept(tree, tree.narrower(start), start.disjunct, _FIRST, seconds, limit)) is not None:
             tree, step, seconds = sweep
             progress = Progress(self.context, 1.0, nodes=nodes)
@@ -314,10 +309,9 @@ class Search:
             if outcome is not None:
                 return outcome
             search, nodes, before = self._by_splits(tree, step.open), nodes + 1, start.bound[0]
-            step = search.tightening.root(step.open, limit)
-            if not len(step.open):
-                return Outcome(True, None, nodes, step.lowest, 1.0)
-            start = step.open
+            start = search.tightening.root(step.open, limit)
+            if not len(start):
+                return Outcome(True, None, nodes, 0.0, 1.0)
             if start.bound[0] < (1.0 - _PAYS) * before:
                 break
         search = self._by_splits(tree, start)
@@ -334,7 +328,7 @@ class Search:
         turned out to be); None where there is time for no layer. size: subproblems of a neuron's own tree; seconds: of one of `tree`.
         """
         context, begin, work = replace(self.context, deadline=limit), self.context.clock(), _work(tree)
-        layers = _affordable(work, seconds * size, limit - begin)
+        layers = _affordable(work, seconds * size, limit - begin - self._rows_seconds(root))
         if not layers:
             return None
         refinement = Refinement(self.query.graph, self.exact, self.fast, *self._box, context, size, frozenset(layers), root.constrained)

@@ -148,18 +148,18 @@ class ConstrainedRows:
         return interval.propagate(graph, lower, upper, tree.root.preactivations, self._weights, graph.output)[graph.output]
 
     def round(
-        self, splits: Splits, starts: Sequence[Starts], share: float, workers: Workers, late: Callable[[], bool]
+        self, splits: Splits, starts: Sequence[Starts], most: int, workers: Workers, late: Callable[[], bool]
     ) -> tuple[np.ndarray, np.ndarray, list[Starts]]:
         """Enclosures (B, T' + n) of the subproblems `splits`, narrowed once, layer by layer, and what the next round may start from;
         where enclosures cross, there is no counterexample.
 
-        starts (B,): dual variables to start from, by pre-activation of the reduced graph. share: part of the loose neurons of each
-        subproblem that are bounded, those to which its bound is most sensitive.
+        starts (B,): dual variables to start from, by pre-activation of the reduced graph. most: neurons of each subproblem that are
+        bounded, those to which its bound is most sensitive.
         """
         tree = self.tree
         _ = self._weights, self._values  # before the first fork
         low, high = map(to_numpy, tree.enclosures(splits))
-        chosen, following = self._chosen(splits, share), list(starts)
+        chosen, following = self._chosen(splits, most), list(starts)
         for node in tree.graph.preactivations:
             rows = self._rows(node, low, high, chosen, workers.cores)
             if not rows or late():
@@ -178,15 +178,14 @@ class ConstrainedRows:
                 following[b] = {**following[b], node: new if old is None else old.updated(new)}
         return low, high, following
 
-    def _chosen(self, splits: Splits, share: float) -> np.ndarray:
+    def _chosen(self, splits: Splits, most: int) -> np.ndarray:
         """(B, T') True at the neurons to bound."""
         tree, total = self.tree, self.tree.neurons.total
-        if share >= 1.0 or not total:
+        if most >= total:
             return np.ones((len(splits), total), bool)
         parts = [splits.select(slice(i, i + tree.chunk)) for i in range(0, len(splits), tree.chunk)]
         scores = np.concatenate([sensitivities(tree, part) for part in parts])
-        most = np.ceil(share * (scores > 0).sum(axis=1)).astype(np.int64)
-        least = np.take_along_axis(-np.sort(-scores, axis=1), np.maximum(most - 1, 0)[:, None], axis=1)
+        least = -np.partition(-scores, most - 1, axis=1)[:, most - 1 : most]
         return np.asarray((scores >= least) & (scores > 0))
 
     def _rows(self, node: int, low: np.ndarray, high: np.ndarray, chosen: np.ndarray, cores: int) -> list[Rows]:
