@@ -69,8 +69,8 @@ def _best(graph: Graph, node: int, count: int) -> tuple[int | None, float]:
 
 
 def _cost(graph: Graph, node: int, places: np.ndarray, size: int, share: float) -> float:
-    """Of a row of the square in the middle, of whose neurons a `share` are asked for. places (2, size of the node): pixels of all."""
-    first = np.maximum(places.max(axis=1) + 1 - size, 0)[:, None] // 2
-    middle = np.flatnonzero(((places >= first) & (places < first + size)).all(axis=0))
-    region = around(graph.nodes[node].shape, middle)
-    return row_cost(window(graph, node, region).graph) + _OVERHEAD / (2 * share * len(middle))
+    """Of a row of a square near the middle, of whose neurons a `share` are asked for. places (2, size of the node): pixels of all."""
+    from_middle = np.abs(places - places.mean(axis=1, keepdims=True)).sum(axis=0)
+    square = np.flatnonzero((places // size == places[:, [from_middle.argmin()]] // size).all(axis=0))
+    region = around(graph.nodes[node].shape, square)
+    return row_cost(window(graph, node, region).graph) + _OVERHEAD / (2 * share * len(square))
