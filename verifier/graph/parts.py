@@ -65,6 +65,11 @@ def is_whole(shape: Sequence[int], region: Region) -> bool:
     return shape_of(region) == tuple(shape)
 
 
+def joined(one: Region, other: Region) -> Region:
+    """The smallest region that holds both."""
+    return tuple(map(_union, one, other))
+
+
 def cropped(shape: Sequence[int], there: Region, read: Region) -> list[Step]:
     """From region `there` of a node to the region `read` of it, all of which it holds."""
     places = [np.searchsorted(axis, some) for axis, some in zip(there, read)]
@@ -211,6 +216,13 @@ def _pad(op: Pad, shape: Shape, parents: Sequence[Shape], region: Region) -> Par
     after = tuple(max(0, c - b - n) for b, n, (_, c) in zip(op.before, op.shape_in, limits))
     read = tuple(np.arange(*ends) for ends in inside)
     return _one(replace(op, before=before, after=after, shape_in=shape_of(read)), shape, region, read)
+
+
+def _union(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    for one, other in ((a, b), (b, a)):
+        if one[0] <= other[0] and other[-1] <= one[-1] and len(one) == one[-1] - one[0] + 1:  # an interval that holds the other one
+            return one
+    return np.union1d(a, b)
 
 
 def _interval(indices: np.ndarray) -> np.ndarray:

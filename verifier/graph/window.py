@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from verifier.graph.ir import Graph, Node
-from verifier.graph.parts import Region, Step, around, cropped, is_whole, part, whole
+from verifier.graph.parts import Region, Step, around, cropped, is_whole, joined, part, whole
 from verifier.operators.affine import Reshape, Take
 
 
@@ -36,7 +36,7 @@ def window(graph: Graph, node: int, region: Region) -> Window:
             viewed = isinstance(it.operator, Reshape) and it.inputs == (0,)  # of the input, which is there as a whole
             parts[n] = part(it, [graph.nodes[p].shape for p in it.inputs], whole(it.shape) if viewed else wanted[n])
             for p, read in zip(it.inputs, parts[n].reads):
-                wanted[p] = tuple(map(np.union1d, wanted[p], read)) if p in wanted else read
+                wanted[p] = joined(wanted[p], read) if p in wanted else read
     builder = _Builder(graph)
     for n in sorted(parts):
         inputs = [builder.read(p, parts[p].region, read) for p, read in zip(graph.nodes[n].inputs, parts[n].reads)]
