@@ -44,6 +44,9 @@ def test_enclosures_by_number() -> None:
     assert kept.room == 20 - 12
 
 
+NONE = Parameters({}, {})
+
+
 def test_a_start_is_joined_and_selected_by_neuron() -> None:
     """Rows are stored as all +p and then all -p, whatever the chunks were."""
     def chunk(neurons: list[int]) -> tuple[np.ndarray, Parameters]:
@@ -52,10 +55,14 @@ def test_a_start_is_joined_and_selected_by_neuron() -> None:
         return np.array(neurons), Parameters({3: Lines(rows, chord)}, {5: 10 * rows})
 
     start = Start.of([chunk([2, 4]), chunk([5, 8, 9])])
-    found = start.select(np.array([4, 9]), graphs.EXACT)
+    found = start.select(np.array([4, 9]), NONE, graphs.EXACT)
     assert found.slopes[3].lower[0, :, 0].tolist() == [4, 9, -4, -9] and found.slopes[3].upper.tolist() == [[[7.0]]]
     assert found.multipliers[5][0, :, 0].tolist() == [40, 90, -40, -90]
-    assert start.covers(np.array([2, 5])) and not start.covers(np.array([2, 3]))
+    default = Parameters({3: Lines(np.full((1, 4, 1), 0.5), np.full((1, 1, 1), 8.0))}, {})
+    some = start.select(np.array([3, 8]), default, graphs.EXACT)
+    assert some.slopes[3].lower[0, :, 0].tolist() == [0.5, 8, 0.5, -8] and some.slopes[3].upper.tolist() == [[[7.0]]]
+    assert some.multipliers[5][0, :, 0].tolist() == [0, 80, 0, -80]
+    assert start.select(np.array([1, 3]), default, graphs.EXACT) is default
 
 
 def test_a_start_is_updated_by_neuron() -> None:
@@ -66,14 +73,15 @@ def test_a_start_is_updated_by_neuron() -> None:
         return Start(np.array(neurons), Parameters({3: Lines(rows, rows)}, {p: 10 * rows for p in multipliers}))
 
     old = start([2, 4, 5], 1.0, [5])
-    found = old.updated(start([4], 100.0, [7])).select(np.array([2, 4, 5]), graphs.EXACT)
+    found = old.updated(start([4], 100.0, [7])).select(np.array([2, 4, 5]), NONE, graphs.EXACT)
     assert found.slopes[3].lower[0, :, 0].tolist() == [2, 400, 5, -2, -400, -5]
     assert found.multipliers[5][0, :, 0].tolist() == [20, 0, 50, -20, 0, -50]
     assert found.multipliers[7][0, :, 0].tolist() == [0, 4000, 0, 0, -4000, 0]
-    other = start([6], 1.0, [5])
-    assert old.updated(other) is other
+    more = old.updated(start([3, 5], 100.0, [5]))
+    assert more.neurons.tolist() == [2, 3, 4, 5]
+    assert more.select(more.neurons, NONE, graphs.EXACT).slopes[3].lower[0, :, 0].tolist() == [2, 300, 4, 500, -2, -300, -4, -500]
     parts = [(s.neurons, s.parameters) for s in (start([1], 1.0, [5]), start([2, 3], 1.0, [7]))]
-    joined = Start.of(parts).select(np.array([1, 2, 3]), graphs.EXACT)
+    joined = Start.of(parts).select(np.array([1, 2, 3]), NONE, graphs.EXACT)
     assert joined.multipliers[5][0, :, 0].tolist() == [10, 0, 0, -10, 0, 0]
     assert joined.multipliers[7][0, :, 0].tolist() == [0, 20, 30, 0, -20, -30]
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from verifier.arrays import Arrays, to_numpy
+from verifier.arrays import Array, Arrays, namespace, to_numpy
 from verifier.bounds import interval
 from verifier.bounds.ascent import Ascent, Parameters, Schedule, initial_parameters, problem_of
 from verifier.bounds.constraint import own_rows, satisfied, signs, with_rows
@@ -82,32 +82,22 @@ class Start(NamedTuple):
         return Start(np.concatenate([neurons for neurons, _ in parts]), Parameters(slopes, multipliers))
 
     def updated(self, new: Start) -> Start:
-        """The same with the variables of some of its neurons replaced; `new` itself where it has others."""
-        if not self.covers(new.neurons) or len(new.neurons) == len(self.neurons):
-            return new
-        at, rows = np.searchsorted(self.neurons, new.neurons), 2 * len(self.neurons)
-        at = np.concatenate([at, len(self.neurons) + at])
+        """The same with the variables of the neurons of `new` added, or replaced where it has them."""
+        neurons = np.union1d(self.neurons, new.neurons)
+        found = Parameters({n: Lines(*(0.0 * a[:, :1] for a in lines)) for n, lines in self.parameters.slopes.items()}, {})
+        for part in (self, new):
+            found = _placed(found, part.parameters, _rows_at(neurons, part.neurons), 2 * len(neurons))
+        return Start(neurons, found)
 
-        def replaced(old: np.ndarray, other: np.ndarray) -> np.ndarray:
-            found = np.array(np.broadcast_to(old, (1, rows, old.shape[-1])))
-            found[:, at] = other
-            return found
-
-        slopes = {n: Lines(*map(replaced, lines, new.parameters.slopes[n])) for n, lines in self.parameters.slopes.items()}
-        like = {**new.parameters.multipliers, **self.parameters.multipliers}
-        old, other = self.parameters.multipliers, new.parameters.multipliers
-        multipliers = {n: replaced(old.get(n, 0.0 * m[:, :1]), other.get(n, 0.0 * m[:, :1])) for n, m in like.items()}
-        return Start(self.neurons, Parameters(slopes, multipliers))
-
-    def covers(self, neurons: np.ndarray) -> bool:
-        """Whether all `neurons` are among its own."""
-        return bool(np.isin(neurons, self.neurons).all())
-
-    def select(self, neurons: np.ndarray, arrays: Arrays) -> Parameters:
-        """Of some of its neurons."""
-        at = np.searchsorted(self.neurons, neurons)
-        at = np.concatenate([at, len(self.neurons) + at])
-        return self.parameters.map(lambda a: arrays.asarray(a[:, at] if a.shape[1] > 1 else a))
+    def select(self, neurons: np.ndarray, default: Parameters, arrays: Arrays) -> Parameters:
+        """Of `neurons` (k,), with the variables `default` (1, 2k or 1, size) of those that it does not have."""
+        known = np.isin(neurons, self.neurons)
+        if not known.any():
+            return default
+        own = _rows_at(self.neurons, neurons[known])
+        mine = self.parameters.map(lambda a: arrays.asarray(a[:, own] if a.shape[1] > 1 else a))
+        at = arrays.indices(np.flatnonzero(np.concatenate([known, known])))
+        return mine if known.all() else _placed(default, mine, at, 2 * len(neurons))
 
 
 Starts = Mapping[int, Start]
@@ -273,6 +263,28 @@ def _padded(node: int, loose: np.ndarray, group: Sequence[int]) -> Rows:
     return Rows(node, np.array(group), neurons, counts)
 
 
+def _rows_at(neurons: np.ndarray, some: np.ndarray) -> np.ndarray:
+    """Rows (2 k,) of `some` (k,) of the neurons, in order, for +p and then for -p."""
+    at = np.searchsorted(neurons, some)
+    return np.concatenate([at, len(neurons) + at])
+
+
+def _placed(old: Parameters, new: Parameters, at: Array, rows: int) -> Parameters:
+    """Dual variables (1, rows or 1, size): `new` (1, len(at) or 1, size) in the rows `at`, `old` (1, rows or 1, size) in the others."""
+
+    def one(a: Array, b: Array) -> Array:
+        if a.shape[1] == b.shape[1] == 1:  # the same for all rows
+            return b
+        xp = namespace(a)
+        full = xp.asarray(xp.broadcast_to(a, (1, rows, a.shape[-1])), copy=True)
+        full[:, at] = b
+        return full
+
+    slopes = {n: Lines(*map(one, old.slopes[n], lines)) for n, lines in new.slopes.items()}
+    none = {n: 0.0 * m[:, :1] for n, m in {**old.multipliers, **new.multipliers}.items()}
+    return Parameters(slopes, {n: one(old.multipliers.get(n, zero), new.multipliers.get(n, zero)) for n, zero in none.items()})
+
+
 def _rows_of(a: np.ndarray, g: int, k: int) -> np.ndarray:
     """Of dual variables (G or 1, 2K or 1, size) those of subproblem g, without the padding of its k neurons: (1, 2k or 1, size)."""
     one = a[g : g + 1] if a.shape[0] > 1 else a
@@ -282,15 +294,13 @@ def _rows_of(a: np.ndarray, g: int, k: int) -> np.ndarray:
 
 def _together(starts: Sequence[Start | None], neurons: np.ndarray, initial: Parameters, arrays: Arrays) -> Parameters:
     """Dual variables (G, 2k, size) to start from, for the neurons (G, k) of G subproblems; `initial` where there are none."""
-    if not any(start is not None and start.covers(n) for start, n in zip(starts, neurons)):
+    if all(start is None for start in starts):
         return initial
     shape = (1, 2 * neurons.shape[1])
     parts: list[Parameters] = []
     for g, (start, n) in enumerate(zip(starts, neurons)):
-        if start is not None and start.covers(n):
-            parts.append(start.select(n, arrays))
-        else:
-            parts.append(initial.map(lambda a, g=g: a[g : g + 1] if a.shape[0] > 1 else a))  # type: ignore[misc]
+        own = initial.map(lambda a, g=g: a[g : g + 1] if a.shape[0] > 1 else a)  # type: ignore[misc]
+        parts.append(own if start is None else start.select(n, own, arrays))
     full = [p.map(lambda a: arrays.xp.broadcast_to(a, (*shape, a.shape[-1]))) for p in parts]
     slopes = {n: Lines(*(arrays.xp.concat(list(sides)) for sides in zip(*(p.slopes[n] for p in full)))) for n in full[0].slopes}
     sizes = {n: m for p in full for n, m in p.multipliers.items()}
