@@ -53,8 +53,8 @@ class Fault:
 
 ARRAYS, CONVOLVED, RECORDED = "verifier/arrays.py", ("tests/operators/test_convolution.py",), ("tests/bounds/test_recorded.py",)
 FOLDED = ("tests/graph/test_mirrored.py", "tests/graph/test_exact.py")
-ROWS, WINDOW = "verifier/bounds/rows.py", "verifier/graph/window.py"
-WINDOWS = ("tests/graph/test_window.py", "tests/bounds/test_rows.py")
+ROWS, TILES, WINDOW = "verifier/bounds/rows.py", "verifier/bounds/tiles.py", "verifier/graph/parts.py"
+WINDOWS = ("tests/graph/test_window.py", "tests/bounds/test_tiles.py", "tests/bounds/test_rows.py")
 ORDER = "verifier/graph/order.py"
 SQUARED, SQUARES = "verifier/graph/squares.py", ("tests/graph/test_squares.py",)
 ORDERED = ("tests/graph/test_order.py", "tests/property/test_disjuncts.py")
@@ -719,8 +719,9 @@ FAULTS = (
         tests=WINDOWS,
     ),
     Fault("padding that is transposed", WINDOW, "op.padding[i] + start - first * stride", "op.padding[i]", tests=WINDOWS),
-    Fault("constants of another place", WINDOW, "n == 1 else slice(*r)", "n == 1 else slice(0, r[1] - r[0])", tests=WINDOWS),
-    Fault("enclosures of another window", ROWS, "self.known[p].upper[:, i])", "self.known[p].upper[:, : len(i)])", tests=WINDOWS),
+    Fault("constants of another place", WINDOW, "np.zeros(1, np.int64) if n == 1 else indices for", "np.zeros(1, np.int64) if n == 1 else np.arange(len(indices)) for", tests=WINDOWS),
+    Fault("enclosures of another window", TILES, "known[p].upper[:, index])", "known[p].upper[:, : len(index)])", tests=WINDOWS),
+    Fault("elements that are not where they were", WINDOW, "np.searchsorted(there, elements)", "np.arange(len(elements))", tests=WINDOWS),
     Fault("a product that rounds", "verifier/graph/exact.py", "of_columns[sums.col] + 52", "of_columns[sums.col] + 54", tests=FOLDED),
 )
 

@@ -245,8 +245,9 @@ def check_constrained(case: Case, arrays: Arrays, bounds: RootBounds, splits: Sp
     splits = graphs.replace(splits, disjunct=disjunct, bound=-case.rng.random(len(splits)))
     met = (values + constant <= -case.tolerance).all(axis=2)
     rows, starts = ConstrainedRows(t), [{}] * len(splits)
-    for share in (1.0, 0.4, 0.4):
-        low, high, starts = rows.round(splits, starts, share, Workers(1), lambda: False)
+    total = t.neurons.total
+    for most in (total, 1 + total // 3, 1 + total // 3):
+        low, high, starts = rows.round(splits, starts, most, Workers(1), lambda: False)
         splits = splits.within(t.domains.add(low, high))
         for b in range(len(splits)):
             side, point = splits.side[b], splits.point[b]
