@@ -719,7 +719,7 @@ FAULTS = (
         tests=WINDOWS,
     ),
     Fault("padding that is transposed", WINDOW, "op.padding[i] + start - first * stride", "op.padding[i]", tests=WINDOWS),
-    Fault("constants of another place", WINDOW, "np.zeros(1, np.int64) if n == 1 else indices for", "np.zeros(1, np.int64) if n == 1 else np.arange(len(indices)) for", tests=WINDOWS),
+    Fault("constants of another place", WINDOW, "np.int64) if n == 1 else indices", "np.int64) if n == 1 else np.arange(len(indices))", tests=WINDOWS),
     Fault("enclosures of another window", TILES, "known[p].upper[:, index])", "known[p].upper[:, : len(index)])", tests=WINDOWS),
     Fault("elements that are not where they were", WINDOW, "np.searchsorted(there, elements)", "np.arange(len(elements))", tests=WINDOWS),
     Fault("a product that rounds", "verifier/graph/exact.py", "of_columns[sums.col] + 52", "of_columns[sums.col] + 54", tests=FOLDED),
