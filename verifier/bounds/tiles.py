@@ -22,8 +22,8 @@ _WORTH, _OVERHEAD = 0.6, 1e8
 def tiles(graph: Graph, node: int, elements: np.ndarray) -> list[np.ndarray]:
     """`elements` (k,) of a node by squares of the image that they lie on, of the size with which rows are the shortest; all together where
     that saves little."""
-    best, _ = _best(graph, node, len(elements))
     places = pixels(graph, node)
+    best, _ = _best(graph, node, places, len(elements))
     if places is None or best is None:
         return [elements]
     row, column = places[:, elements]
@@ -34,7 +34,7 @@ def tiles(graph: Graph, node: int, elements: np.ndarray) -> list[np.ndarray]:
 
 def tiled_cost(graph: Graph, node: int, count: int) -> float:
     """Time of a row, as `row_cost`, of one of `count` elements of a node in tiles."""
-    return _best(graph, node, count)[1]
+    return _best(graph, node, pixels(graph, node), count)[1]
 
 
 def seen(graph: Graph, node: int, elements: np.ndarray) -> Window | None:
@@ -57,9 +57,9 @@ def within(there: Window, known: Mapping[int, Interval], arrays: Arrays) -> dict
     return found
 
 
-def _best(graph: Graph, node: int, count: int) -> tuple[int | None, float]:
+def _best(graph: Graph, node: int, places: np.ndarray | None, count: int) -> tuple[int | None, float]:
     """Side of the squares in which rows of `count` elements of a node are the shortest, and their cost; None where that is not worth it."""
-    places, whole = pixels(graph, node), row_cost(graph, node)
+    whole = row_cost(graph, node)
     if places is None or not count:
         return None, whole
     share, longest = count / graph.nodes[node].size, int(places.max()) + 1
