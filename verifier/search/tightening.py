@@ -66,8 +66,7 @@ class Tightening:
         return _ROUNDS * _ROUND_WORK * count * min(_NEURONS, self.tree.neurons.total)
 
     def root(self, splits: Splits, limit: float) -> Splits:
-        """What is open of subproblems without splits after as many rounds as pay, at most until `limit` on the clock; there are none where
-        the rows that matter most gain nothing for one of them, of which as many are nearer to a proof as are not."""
+        """What is open of subproblems without splits after as many rounds as pay, at most until `limit` on the clock."""
         bounds, rounds = splits.bound.copy(), 0
 
         def again(index: np.ndarray, found: Splits) -> np.ndarray:
