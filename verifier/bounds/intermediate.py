@@ -31,24 +31,16 @@ class Undefined(Exception):
     """Over the whole box a function may be undefined, or too large for a float64; the message says where."""
 
 
-class Empty(Exception):
-    """No point of the box lies within the enclosures, which did not have to hold everywhere."""
-
-
 Refine = Callable[[int, Mapping[int, Interval]], Interval]
 """(a pre-activation, enclosures (1, size) of it and of those before it) -> a narrower enclosure of it."""
 
 
 @dataclass(frozen=True, eq=False)
 class RootBounds:
-    """Enclosures (1, size) of every pre-activation over one box, and the rounding bounds that hold inside it.
-
-    constrained: they need not hold in the whole box, but where a counterexample may be.
-    """
+    """Enclosures (1, size) of every pre-activation over one box, and the rounding bounds that hold inside it."""
 
     preactivations: Mapping[int, Interval]
     weights: ErrorWeights
-    constrained: bool = False
 
 
 def root_bounds(
@@ -67,8 +59,7 @@ def root_bounds(
     refine: has a say after the rows of every pre-activation. most: what the plain rows of one pre-activation may cost at most
     (`row_cost`); where they would cost more there are none. Past the deadline what was found by then is returned with the rest of
     `start`; raises Late where there is none.
-    Raises Undefined where no enclosure is found on which a function has finite values, and Empty where a constrained `start` leaves
-    no point.
+    Raises Undefined where no enclosure is found on which a function has finite values.
     """
     arrays = resources.exact
     moved = graph.to(arrays)
@@ -101,15 +92,13 @@ def root_bounds(
             known[p] = refine(p, known)
         known[p] = _within_arguments(graph, p, known[p])
         if bool(namespace(low).any(known[p].lower > known[p].upper)):
-            if start is not None and start.constrained:
-                raise Empty
             # A box that holds a point has no empty enclosure: some bound is wrong, and nothing may be concluded from it.
             raise InternalError(f"the bounds of node {p} ({', '.join(graph.nodes[p].origin)}) contradict each other")
         _check_defined(graph, p, known[p])
         values[p] = known[p]
         host[p] = (to_numpy(known[p].lower)[0], to_numpy(known[p].upper)[0])
     magnitudes.extend(graph.output, host)
-    return RootBounds(known, magnitudes.weights(host), start is not None and start.constrained)
+    return RootBounds(known, magnitudes.weights(host))
 
 
 def _within_arguments(graph: Graph, p: int, bounds: Interval) -> Interval:

@@ -5,20 +5,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import NamedTuple
 
 import numpy as np
 
 from verifier.arrays import Arrays, to_numpy, varying
 from verifier.bounds.ascent import Schedule
-from verifier.bounds.cost import row_cost, rows_seconds
-from verifier.bounds.dual import Interval
-from verifier.bounds.intermediate import Empty, RootBounds, root_bounds
+from verifier.bounds.cost import rows_seconds
+from verifier.bounds.intermediate import RootBounds, root_bounds
 from verifier.bounds.reduction import Reduction, reduce_graph
 from verifier.bounds.resources import Resources
 from verifier.bounds.stability import unstable
-from verifier.bounds.tiles import tiled_cost
 from verifier.config import Settings
 from verifier.errors import InternalError
 from verifier.parallel import Late
@@ -27,11 +25,12 @@ from verifier.search.attack_rounds import AttackRounds
 from verifier.search.box_halves import INPUTS, Halves, Part, by_halves
 from verifier.search.events import Event
 from verifier.search.exploration import candidates
-from verifier.search.outcome import Context, Outcome, Progress, joined
+from verifier.search.outcome import Context, Outcome, Progress
 from verifier.search.query import Query
 from verifier.search.refinement import Refinement
 from verifier.search.splits import Splits
 from verifier.search.subproblems import Effort, Step, advance, imprecise, planes
+from verifier.search.sweeps import Sweep
 from verifier.search.tightening import Tightening
 from verifier.search.tree import Tree
 
@@ -44,24 +43,19 @@ thirds of the time, for a bound of -1.723 in place of -1.716."""
 _SMALL = 256
 """Unstable neurons up to which a subproblem gets `_MUCH` effort: bounds are cheap there, the scores a poor guide, and the last splits
 need good multipliers. On safenlp medical 2445: 45,000 subproblems with 24 candidates, not done after 115,000 with 8."""
-_MUCH, _LITTLE = Effort(24, Schedule(20)), Effort(6, Schedule(4, multiplier_step=0.5))
-"""Where split neurons alone have multipliers. Those start from zero at their split, so that few large steps do as well as many small ones:
-on oval21 wide img8517, 12,700 subproblems in 10 s with 4, 14,500 in 17 s with 8 of size 0.1; for the last splits of small networks they
-are too coarse (two equal networks of 49 inputs are not proved to be equal in 60 s, in 6 s with 20 of size 0.1). On base img876, by splits
-alone: 5,100 subproblems with 6 candidates, 4,950 in half as much more time with 16."""
-_MUCH_TIGHT = replace(_MUCH, finish=Schedule(20, multiplier_step=0.01))
-_LITTLE_TIGHT = replace(_LITTLE, schedule=Schedule(8), finish=Schedule(8, multiplier_step=0.01))
-"""Where all loose neurons have multipliers, most of which are near their best: large steps only come back to it (of 600 subproblems of
-mnist_fc 256x4, 138 are closed by 8 steps of size 0.1, 319 by 8 of 0.01), small ones alone fall behind from split to split."""
+_MUCH, _LITTLE = Effort(24, Schedule(20, slope_step=0.03, multiplier_step=0.03)), Effort(6, Schedule(4, multiplier_step=0.5))
+"""Multipliers start from zero at their split, so that few large steps do as well as many small ones: on oval21 wide img8517, 12,700
+subproblems in 10 s with 4, 14,500 in 17 s with 8 of size 0.1; for the last splits of small networks they are too coarse (two equal
+networks of 49 inputs are not proved to be equal in 60 s, in 6 s with 20 of size 0.1). Slopes are near their best, and large steps only
+come back to it: of 78 subproblems of mnist_fc 256x4 prop_9_0.05 at depth 31, 20 steps of size 0.1 close 11, of 0.03 close 25. On oval21
+base img876, by splits alone: 5,100 subproblems with 6 candidates, 4,950 in half as much more time with 16."""
 _ATTEMPT, _ROWS, _REFINING, _TIGHTENING = 0.03, 0.35, 0.5, 0.3
-"""Parts of the time left that splits without optimised rows at the root may take, those rows, refinement, alone or in turn with rounds for
-one disjunct, and rounds with the query's own rows."""
+"""Parts of the time left that splits without optimised rows at the root may take, those rows, a sweep of refinement, and rounds with the
+query's own rows."""
 _BRIEF = 1.0
 """Seconds that optimised rows take at least for splits to be tried without them."""
 _LONG = 0.2
 """Part of the time limit after which attacks do not wait for the first bounds any more."""
-_FIRST, _FACTOR = 16, 4
-"""Subproblems of a neuron's own tree in the first sweep, and how many times more in a larger one."""
 _PAYS = 0.1
 """Part of the gap that a sweep has to close to be worth another one."""
 
@@ -231,111 +225,57 @@ class Search:
         return None if witness is None else Outcome(False, witness, nodes, step.lowest, 0.0)
 
     def _search(self, tree: Tree, start: Splits) -> Outcome:
-        """Splits alone for as long as better enclosures of the root would take; then what is open goes on within them."""
-        search, work = self._by_splits(tree, start), _work(tree)
-
-        def enough(disjuncts: int) -> float:
-            limit = self._part(_REFINING) - self.context.clock()
-            sweep = _FIRST * sum(work[p] for p in _affordable(work, _FIRST * search.seconds, limit))
-            return sweep or search.tightening.expected(disjuncts)
-
-        outcome = search.run(splits_alone=enough)
-        if outcome is not None:
-            return outcome
+        """Splits, for as long as narrower enclosures of the root would take; then those, and so on with larger trees of neurons while that
+        pays and there is time; then rounds with the query's own rows, and splits to the end. On oval21 img3568 and img8517 a sweep after
+        rounds took 16 and 5 s and gained 1 % and nothing."""
+        search, sweep, pays = self._by_splits(tree, start), Sweep(), True
         try:
-            return self._narrowed(search, tree, start.select(np.isin(start.disjunct, search.open_disjuncts)))
+            while pays:
+                outcome = search.run(splits_alone=partial(self._instead, search, sweep))
+                if outcome is not None:
+                    return outcome
+                start = start.select(np.isin(start.disjunct, search.open_disjuncts))
+                sizes = sweep.sizes(tree, search.seconds, self._refining(tree))
+                if not sizes:
+                    break
+                better, step, sweep = self._swept(tree, start.disjunct, sweep, sizes)
+                outcome = self._decided(better, step, search.progress)
+                if outcome is not None:
+                    return outcome
+                pays = bool(step.open.bound.min() >= (1.0 - _PAYS) * start.bound.min())
+                nodes = search.progress.nodes + len(start)
+                tree, start = better, step.open
+                search = self._by_splits(tree, start)
+                search.progress.nodes = nodes
+            outcome = search.resumed(search.tightening.root(start, self._part(_TIGHTENING)))
         except Late:
             return search.late()
-
-    def _narrowed(self, search: neuron_split.Search, tree: Tree, start: Splits) -> Outcome:
-        """The disjuncts `start` of `search`, not split, within enclosures that are refined, and narrowed by what a counterexample would
-        have to satisfy; each on its own where its enclosures can be refined in turn. On oval21 img3568 and img8517 another refinement,
-        after rounds, took 16 and 5 s and gained 1 % and nothing."""
-        size, limit, seconds = _FIRST, self._part(_REFINING), search.seconds
-        while (sweep := self._swept(tree, tree.root, start.disjunct, size, seconds, limit)) is not None:
-            tree, step, seconds = sweep
-            outcome = self._decided(tree, step, search.progress)
-            if outcome is not None:
-                return outcome
-            nodes, before = search.progress.nodes + len(start), start.bound.min()
-            search, start, size = self._by_splits(tree, step.open), step.open, _FACTOR * size
-            search.progress.nodes = nodes
-            if start.bound.min() < (1.0 - _PAYS) * before:
-                break
-        start = search.tightening.root(start, self._part(_TIGHTENING))
-        if len(start) > 1 and seconds * _FIRST * sum(_work(tree).values()) * len(start) < self._part(_REFINING) - self.context.clock():
-            return self._one_by_one(tree, start, seconds, search.progress)
-        outcome = search.resumed(start)
         if outcome is None:
             raise InternalError("a search ended although subproblems are open")
         return outcome
 
-    def _one_by_one(self, tree: Tree, start: Splits, seconds: float, progress: Progress) -> Outcome:
-        """Disjuncts that are not split, each with enclosures of its own, the easiest first; the time left is shared out among them, and
-        what is left of it then among those that need more."""
-        outcomes: dict[int, Outcome] = {}
-        order: list[int] = np.argsort(-start.bound, kind="stable").tolist()
-        later: list[int] = []
-        while order and not (outcomes and self.context.out_of_time()):
-            i, *order = order
-            context = replace(self.context, deadline=self._part(1.0 / (1 + len(order))))
-            outcome = replace(self, context=context)._alone(tree, start.select(np.array([i])), seconds)
-            if outcome.undecided and i not in outcomes:
-                later.append(i)
-            outcomes[i] = outcome.after(outcomes.get(i, Outcome.late()))
-            if outcome.witness is not None:
-                break
-            if not order:
-                order, later = later, []
-        outcome = joined(list(outcomes.values()), len(start))
-        return outcome._replace(subproblems=outcome.subproblems + progress.nodes)
+    def _refining(self, tree: Tree) -> float:
+        """Seconds that there are for trees of neurons."""
+        return self._part(_REFINING) - self.context.clock() - self._rows_seconds(tree.root)
 
-    def _alone(self, tree: Tree, start: Splits, seconds: float) -> Outcome:
-        """One disjunct within its own enclosures."""
-        try:
-            return self._in_turn(tree, start, seconds)
-        except Empty:
-            return Outcome(True, None, len(start), 0.0, 1.0)
-        except Late:
-            return Outcome.late()
+    def _instead(self, search: neuron_split.Search, sweep: Sweep, disjuncts: int) -> float:
+        """Subproblems of `search` that take as long as the next sweep would, or rounds where there is no time for one."""
+        if not search.seconds:  # as long as nothing is known
+            return np.inf
+        sizes = sweep.sizes(search.tree, search.seconds, self._refining(search.tree))
+        expected = sweep.expected(search.tree, sizes, search.seconds)
+        return expected / search.seconds if expected else search.tightening.expected(disjuncts)
 
-    def _in_turn(self, tree: Tree, start: Splits, seconds: float) -> Outcome:
-        """Refinement within the enclosures of one disjunct and rounds with its rows in turn, as long as they pay, then splits."""
-        limit, nodes = self._part(_REFINING), 0
-        while (sweep := self._swept(tree, tree.narrower(start), start.disjunct, _FIRST, seconds, limit)) is not None:
-            tree, step, seconds = sweep
-            progress = Progress(self.context, 1.0, nodes=nodes)
-            outcome = self._decided(tree, step, progress)
-            if outcome is not None:
-                return outcome
-            search, nodes, before = self._by_splits(tree, step.open), nodes + 1, start.bound[0]
-            start = search.tightening.root(step.open, limit)
-            if not len(start):
-                return Outcome(True, None, nodes, 0.0, 1.0)
-            if start.bound[0] < (1.0 - _PAYS) * before:
-                break
-        search = self._by_splits(tree, start)
-        search.progress.nodes = nodes
-        outcome = search.run()
-        if outcome is None:
-            raise InternalError("a search ended although subproblems are open")
-        return outcome
-
-    def _swept(
-        self, tree: Tree, root: RootBounds, group: np.ndarray, size: int, seconds: float, limit: float
-    ) -> tuple[Tree, Step, float] | None:
-        """(the tree over `root` with every layer refined for which there is time, what is open of disjuncts `group` there, `seconds` as it
-        turned out to be); None where there is time for no layer. size: subproblems of a neuron's own tree; seconds: of one of `tree`.
-        """
-        context, begin, work = replace(self.context, deadline=limit), self.context.clock(), _work(tree)
-        layers = _affordable(work, seconds * size, limit - begin - self._rows_seconds(root))
-        if not layers:
-            return None
-        refinement = Refinement(self.query.graph, self.exact, self.fast, *self._box, context, size, frozenset(layers), root.constrained)
-        root = self._bounds(self._rows, context.out_of_time, root, refinement)
-        seconds = (context.clock() - begin) / (size * sum(work[p] for p in layers))
+    def _swept(self, tree: Tree, group: np.ndarray, sweep: Sweep, sizes: Mapping[int, float]) -> tuple[Tree, Step, Sweep]:
+        """(the tree over the root of `tree` with layers refined by trees of these sizes, what is open of disjuncts `group` there, the sweep
+        after this one)."""
+        context, begin = replace(self.context, deadline=self._part(_REFINING)), self.context.clock()
+        subproblems = {p: int(size) for p, size in sizes.items()}
+        refinement = Refinement(self.query.graph, self.exact, self.fast, *self._box, context, subproblems)
+        root = self._bounds(self._rows, context.out_of_time, tree.root, refinement)
+        following = sweep.following(tree, sizes, context.clock() - begin)
         better, step = self._rooted(root, group, self._optimised, last=True)
-        return better, step, seconds
+        return better, step, following
 
     def _by_splits(self, tree: Tree, start: Splits) -> neuron_split.Search:
         effort = self._effort(tree)
@@ -344,14 +284,12 @@ class Search:
 
     def _effort(self, tree: Tree) -> Effort:
         """Of a subproblem."""
-        much, little = (_MUCH_TIGHT, _LITTLE_TIGHT) if tree.tight else (_MUCH, _LITTLE)
-        effort = much if tree.neurons.total <= _SMALL else little
+        effort = _MUCH if tree.neurons.total <= _SMALL else _LITTLE
         candidates, iterations = self.settings.search.candidates, self.settings.bounds.iterations
         if candidates is not None:
             effort = replace(effort, look_ahead=candidates)
         if iterations is not None:
-            finish = replace(effort.finish, iterations=iterations) if effort.finish and iterations else None
-            effort = replace(effort, schedule=replace(effort.schedule, iterations=iterations), finish=finish)
+            effort = replace(effort, schedule=replace(effort.schedule, iterations=iterations))
         return effort
 
 
@@ -359,24 +297,3 @@ def _highest(splits: Splits, most: int) -> Splits:
     """At most `most` subproblems, those that seem to be the nearest to a proof."""
     return splits.select(np.argsort(-splits.bound, kind="stable")[:most])
 
-
-def _work(tree: Tree) -> dict[int, float]:
-    """Pre-activation of the network with loose neurons below it -> subproblems of the whole tree that one of each of its neurons' own
-    trees takes the time of."""
-    graph, found, whole = tree.graph, dict[int, float](), row_cost(tree.graph)
-    for p in graph.preactivations:
-        if not set(graph.nonlinear).isdisjoint(graph.ancestors(p)):
-            s = tree.neurons.slices[p]
-            loose = int(unstable(graph, p, Interval(tree.below[None, s], tree.above[None, s])).sum())
-            found[tree.original(p)] = 2.0 * loose * tiled_cost(graph, p, loose) / whole
-    return found
-
-
-def _affordable(work: Mapping[int, float], seconds: float, limit: float) -> list[int]:
-    """Those of the pre-activations, in order, that there is time for beside the others. seconds: of one unit of work; limit: in all."""
-    found, total = [], 0.0
-    for p, units in work.items():
-        if units and total + seconds * units < limit:
-            found.append(p)
-            total += seconds * units
-    return found

@@ -222,7 +222,7 @@ class ConstrainedRows:
             fast.asarray(high[:, total:]),
             known,
             _together(starts, rows.neurons, initial_parameters(graph, t, known), fast),
-            {**tree.split_signs(some, fast), t: signs(mine, fast)},
+            {**tree.signs(some, fast), t: signs(mine, fast)},
             _SCHEDULE,
             {t: fast.asarray(width / np.maximum(-some.bound, 1e-9)[:, None, None])},
         )

@@ -24,7 +24,7 @@ from verifier.search.subproblems import Effort
 from verifier.search.tightening import Tightening, growth
 from verifier.search.tree import Tree
 
-_HOPELESS = 0.5
+_HOPELESS = 0.25
 """Part of the subproblems planned for splits alone that may seem to be needed: what the growth of a tree foretells is too few, mostly by
 a factor of 2 to 10, on 14 queries of oval21, cifar10_resnet and sri_resnet_a."""
 _PATIENCE = 4.0
@@ -82,8 +82,14 @@ class Search:
         return Outcome(not self.stuck, None, progress.nodes, 0.0, progress.share, exhausted=bool(self.stuck))
 
     def needed(self) -> float:
-        """About how many subproblems are still to come, as far as gains are known."""
-        return float(sum(np.nansum(np.exp(np.minimum(-growth(block.gains) * block.bound, 100.0))) for block in self.frontier))
+        """About how many subproblems are still to come, as far as gains are known. What the last few splits of one gained is little to go
+        by: half of it is what those of all did."""
+        blocks = [block for block in self.frontier if len(block)]
+        known = [block.gains[~np.isnan(block.gains).any(axis=(1, 2))] for block in blocks]
+        if not sum(map(len, known)):
+            return 0.0
+        mean = np.concatenate(known).mean(axis=(0, 1))
+        return float(sum(np.nansum(np.exp(np.minimum(-growth(0.5 * b.gains + 0.5 * mean) * b.bound, 100.0))) for b in blocks))
 
     def late(self) -> Outcome:
         """What is known where the time is over."""

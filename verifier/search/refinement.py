@@ -32,9 +32,9 @@ from verifier.search.tree import Tree
 
 _CANDIDATES = 6
 """With 2, mnist_fc's second layer needs four times as many subproblems for the same width."""
-_PLAIN, _TIGHT = Schedule(4, multiplier_step=0.5), Schedule(8)
-"""Of a subproblem where split neurons alone have multipliers, and where all loose ones do: as in the search, few large steps do for the
-former. On mnist_fc 256x4 prop_13_0.05 refinement takes 3 s in place of 8 s with 8 steps of size 0.1."""
+_SCHEDULE = Schedule(4, multiplier_step=0.5)
+"""Of a subproblem: as in the search, few large steps do. On mnist_fc 256x4 prop_13_0.05 refinement takes 3 s in place of 8 s with 8 steps
+of size 0.1."""
 _LAST = 5
 """Times as many steps for the last subproblems, whose neurons are all decided."""
 _KEPT_NUMBERS = 40_000_000
@@ -43,9 +43,8 @@ _KEPT_NUMBERS = 40_000_000
 
 @dataclass(frozen=True, eq=False)
 class Refinement:
-    """Of pre-activations of `graph` over the box lower, upper (n,). subproblems: of one tree, at most. layers: the
-    pre-activations that are refined. context: its deadline is the refinement's own. constrained: the enclosures hold for less than the
-    box, such as where a counterexample may be.
+    """Of pre-activations of `graph` over the box lower, upper (n,). subproblems: of one tree, at most, of each pre-activation that is
+    refined. context: its deadline is the refinement's own.
     """
 
     graph: Graph
@@ -54,16 +53,14 @@ class Refinement:
     lower: np.ndarray
     upper: np.ndarray
     context: Context
-    subproblems: int
-    layers: frozenset[int]
-    constrained: bool = False
+    subproblems: Mapping[int, int]
 
     def __call__(self, p: int, known: Mapping[int, Interval]) -> Interval:
         """A narrower enclosure (1, size) of pre-activation p, from those of p and of all below it."""
         bounds = known[p]
         lower, upper = (np.array(to_numpy(side)) for side in bounds)
         loose = np.flatnonzero(to_numpy(unstable(self.graph, p, bounds))[0] & np.isfinite(lower[0]) & np.isfinite(upper[0]))
-        if p not in self.layers or not len(loose):
+        if p not in self.subproblems or not len(loose):
             return bounds
         enough, parts = self._enough(p, lower[0], upper[0]), tiles(self.graph, p, loose)
         # Of many parts every core takes some; of one, some of its trees.
@@ -89,7 +86,7 @@ class Refinement:
         if not any(to_numpy(unstable(graph, n, b)).any() for n, b in below.items()):
             return None
         try:
-            return Trees.of(self, graph, below, enough).least()
+            return Trees.of(self, graph, below, enough, self.subproblems[p]).least()
         except Late:
             return None
 
@@ -121,14 +118,14 @@ class Trees:
     context: Context
 
     @staticmethod
-    def of(refinement: Refinement, graph: Graph, known: Mapping[int, Interval], enough: np.ndarray) -> Trees:
+    def of(refinement: Refinement, graph: Graph, known: Mapping[int, Interval], enough: np.ndarray, subproblems: int) -> Trees:
         lower, upper, fast, context = refinement.lower, refinement.upper, refinement.proposals, refinement.context
         host = {q: (to_numpy(b.lower)[0], to_numpy(b.upper)[0]) for q, b in known.items()}
-        root = RootBounds(known, error_weights(graph, lower, upper, host), refinement.constrained)
+        root = RootBounds(known, error_weights(graph, lower, upper, host))
         reduced = reduce_graph(graph, known, lower, upper, fast, context.workers, context.out_of_time)
         none = Targets(np.zeros((1, 1, graph.output_size)), None, np.zeros((1, 1)), np.zeros((1, 1), bool))
         tree = Tree.of(graph, reduced, refinement.exact, fast, root, none, lower, upper, clips=False)
-        return Trees(tree, enough.reshape(-1), refinement.subproblems, context)
+        return Trees(tree, enough.reshape(-1), subproblems, context)
 
     def least(self) -> np.ndarray:
         """Rigorous lower bounds (2 m,) of the outputs and of their negatives; -inf where the time was over before."""
@@ -163,7 +160,7 @@ class Trees:
         """The open leaves of all trees, the worst leaves of each split first, as long as there is time and something to split."""
         count = len(tree.targets.constant)
         start = tree.start(np.arange(count), np.full(count, -np.inf), tree.initial())
-        effort = Effort(_CANDIDATES, _TIGHT if tree.tight else _PLAIN)
+        effort = Effort(_CANDIDATES, _SCHEDULE)
         longer = replace(effort, schedule=replace(effort.schedule, iterations=_LAST * effort.schedule.iterations))
         leaves = advance(tree, start, effort, self.context).open
         sizes = np.ones(count, np.int64)

@@ -35,16 +35,10 @@ refutes at the root; in fifty other instances it is off by less than a thousandt
 
 @dataclass(frozen=True)
 class Effort:
-    """What a subproblem gets. look_ahead: candidates for its next split; schedule: steps for its bound.
-
-    finish: finer steps where it is still open, of which only a proof is used. Dual variables that they have improved, where all neurons
-    have multipliers, are a worse guide to the next split: on mnist_fc 256x4 prop_6_0.03 two trees took 8,700 and 10,100 subproblems
-    without them, 4,500 and 4,400 with them, 19,900 and 7,900 where 40 such steps of the usual size lead as well.
-    """
+    """What a subproblem gets. look_ahead: candidates for its next split; schedule: steps for its bound."""
 
     look_ahead: int
     schedule: Schedule
-    finish: Schedule | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +89,7 @@ def advance(tree: Tree, splits: Splits, effort: Effort, context: Context) -> Ste
     costs = tree.costs.of_scores, tree.costs.of_splits
 
     def work(chunk: Splits) -> Step:
-        found = bound(tree, chunk, effort, context)
+        found = bound(tree, chunk, effort.schedule, context)
         left = found.open(tree.proposals)
         chosen, learned = _chosen(tree, left, *costs, effort.look_ahead, context)
         lowest = float(found.bounds.max(axis=1).min())
@@ -123,19 +117,8 @@ def learned_gains(tree: Tree, children: Splits, step: Step) -> np.ndarray:
     return after - children.bound
 
 
-def bound(tree: Tree, splits: Splits, effort: Effort, context: Context) -> Bounded:
-    """Improve and evaluate the rows of a batch; what the rigorous evaluation refutes is closed."""
-    found = _improved(tree, splits, effort.schedule, context)
-    rest = np.flatnonzero(~found.closed)
-    if effort.finish is None or not len(rest):
-        return found
-    closed = found.closed.copy()
-    closed[rest] = _improved(tree, found.splits.select(rest), effort.finish, context).closed
-    return replace(found, closed=closed)
-
-
-def _improved(tree: Tree, splits: Splits, schedule: Schedule, context: Context) -> Bounded:
-    """After one ascent, from the dual variables that the subproblems hold."""
+def bound(tree: Tree, splits: Splits, schedule: Schedule, context: Context) -> Bounded:
+    """Improve and evaluate the rows of a batch, from the dual variables that it holds; what the rigorous evaluation refutes is closed."""
     fast, total, xp = tree.proposals, tree.neurons.total, tree.exact.xp
     low, high = tree.enclosures(splits)
     empty = to_numpy(xp.any(low > high, axis=1))
@@ -151,7 +134,7 @@ def _improved(tree: Tree, splits: Splits, schedule: Schedule, context: Context) 
         far[:, total:],
         known,
         tree.parameters(splits, fast),
-        tree.signs(splits, fast),
+        tree.signs(splits, fast, everywhere=tree.recorder is not None),
         schedule,
     )
     # One refuted row closes a subproblem, so all its rows are done.

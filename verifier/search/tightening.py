@@ -83,12 +83,10 @@ class Tightening:
     def due(self, splits: Splits, seconds: float, elsewhere: float) -> np.ndarray:
         """(B,) True where a round is expected to save more than it takes, of the first ones. seconds: time of a subproblem.
 
-        None are where subproblems get a finish: their trees are far smaller than gains before it tell (mnist_fc 256x4 prop_6_0.03, a
-        disjunct: 3 to 5 s in place of 8 to 14 s). elsewhere: time spent on splits. What a round saves is only a guess: the less rounds
-        close, the smaller the part of that time that they may take. Where splits alone would take longer than there is time, that does
-        not matter.
+        elsewhere: time spent on splits. What a round saves is only a guess: the less rounds close, the smaller the part of that time
+        that they may take. Where splits alone would take longer than there is time, that does not matter.
         """
-        if self.effort.finish is not None or (self.gain < _LEAST_GAIN and self.spent > _PROBES * elsewhere):
+        if self.gain < _LEAST_GAIN and self.spent > _PROBES * elsewhere:
             return np.zeros(len(splits), bool)
         rate = growth(splits.gains)
         due = self._worth(rate, splits.bound, self.gain, seconds)

@@ -25,7 +25,7 @@ from verifier.bounds.reduction import Reduction
 from verifier.bounds.rows import unit_rows
 from verifier.bounds.targets import Targets
 from verifier.graph.ir import Graph
-from verifier.operators.base import Elementwise, Lines, Nonlinear
+from verifier.operators.base import Lines, Nonlinear
 from verifier.search.branching.pseudo_costs import PseudoCosts
 from verifier.search.conjunction import refuted_together
 from verifier.search.splits import Enclosures, Splits
@@ -132,12 +132,6 @@ class Tree:
         return self.first is not None
 
     @property
-    def tight(self) -> bool:
-        """Enclosures say more than the box and the planes below them do, as they hold at counterexamples alone; then the multipliers of
-        all loose neurons move, and are stored beside the slopes."""
-        return self.root.constrained
-
-    @property
     def graph(self) -> Graph:
         return self.reduction.graph
 
@@ -175,22 +169,12 @@ class Tree:
         below, above = (self.proposals.asarray(flat[None, : self.neurons.total]) for flat in (self.below, self.above))
         return initial_parameters(self.graph.to(self.proposals), self.graph.output, self.neurons.split(below, above))
 
-    @cached_property
-    def _bearing(self) -> dict[int, np.ndarray]:
-        """Nonlinear node beside whose slopes multipliers are stored -> the flat numbers of the neurons."""
-        if not self.tight:
-            return {}
-        elementwise = (n for n in self.loose if isinstance(self.graph.nodes[n].operator, Elementwise))
-        return {n: self.neurons.slices[self.graph.nodes[n].inputs[0]].start + self.loose[n] for n in elementwise}
-
     def packed(self, parameters: Parameters) -> dict[int, np.ndarray]:
-        """Slopes (B, R, size), and multipliers where the tree is tight -> the stored ones."""
+        """Slopes (B, R, size) -> the stored ones."""
         xp, found = self.proposals.xp, {}
         for n, index in self.loose.items():
             lines, convex = parameters.slopes[n], _nonlinear(self.graph, n).convex
             parts = [lines.lower] if convex else [lines.lower, lines.upper]
-            if n in self._bearing:
-                parts.append(parameters.multipliers.get(self.graph.nodes[n].inputs[0], xp.zeros_like(lines.lower)))
             if len(index) < lines.lower.shape[-1]:
                 at = self.proposals.indices(index)
                 parts = [part[..., at] for part in parts]
@@ -233,11 +217,6 @@ class Tree:
             sides.append(side)
         return sides[0], sides[1]
 
-    def narrower(self, splits: Splits) -> RootBounds:
-        """The enclosures of one subproblem as those of a root: of a tree for its disjunct alone."""
-        low, high = (side[:, : self.network.neurons.total] for side in self.on_network(splits))
-        return RootBounds(self.network.neurons.split(low, high), self.root.weights, constrained=True)
-
     def parameters(self, splits: Splits, arrays: Arrays) -> Parameters:
         """Slopes and multipliers of the parent, (B, R, size), in `arrays`."""
         batch, rows, xp = len(splits), self.targets.constant.shape[1], arrays.xp
@@ -256,28 +235,14 @@ class Tree:
 
     def _multipliers(self, splits: Splits, arrays: Arrays) -> dict[int, Array]:
         size = self.neurons.total + self.graph.input_size
-        if self.tight:
-            dense = arrays.zeros((len(splits), self.targets.constant.shape[1], size))
-            for n, index in self._bearing.items():  # several functions of one value store the same
-                dense[:, :, arrays.indices(index)] = arrays.asarray(splits.slopes[n][..., -1])
-        elif splits.side.size:
-            dense = spread(arrays, size, splits.neuron, splits.multiplier * (splits.side != 0)[:, None, :])
-        else:
+        if not splits.side.size:
             return {}
+        dense = spread(arrays, size, splits.neuron, splits.multiplier * (splits.side != 0)[:, None, :])
         return {p: dense[:, :, s] for p, s in self.neurons.slices.items()}
 
-    def signs(self, splits: Splits, arrays: Arrays) -> dict[int, Array]:
-        """Which multipliers may move (see Ascent): those of all loose neurons where the tree is tight, else those of split ones."""
-        if not self.tight:
-            return self.split_signs(splits, arrays, everywhere=self.recorder is not None)
-        every = np.zeros((1, 1, self.neurons.total))
-        for index in self._bearing.values():
-            every[:, :, index] = 2.0
-        return {p: arrays.asarray(every[:, :, s]) for p, s in self.neurons.slices.items()}
-
-    def split_signs(self, splits: Splits, arrays: Arrays, everywhere: bool = False) -> dict[int, Array]:
-        """The same for the multipliers of split neurons alone, for the pre-activations with a split in the batch; everywhere: for all of
-        them, so that batches are of one structure."""
+    def signs(self, splits: Splits, arrays: Arrays, everywhere: bool = False) -> dict[int, Array]:
+        """Which multipliers may move (see Ascent): those of split neurons, for the pre-activations with a split in the batch; everywhere:
+        for all of them, so that batches are of one structure."""
         size, xp = self.neurons.total + self.graph.input_size, arrays.xp
         up, down = (spread(arrays, size, splits.neuron, (splits.side == side)[:, None].astype(float)) > 0 for side in (1, -1))
         none = arrays.zeros(up.shape)
