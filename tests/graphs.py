@@ -492,7 +492,7 @@ def refined_root(
     """Bounds `start` after one sweep of refinement of all layers."""
     with Workers(1) as workers:
         ctx, fast = context(60.0, workers=workers), proposals or arrays
-        refinement = Refinement(graph, arrays, fast, lower, upper, ctx, subproblems, frozenset(graph.preactivations))
+        refinement = Refinement(graph, arrays, fast, lower, upper, ctx, dict.fromkeys(graph.preactivations, subproblems))
         return root_bounds(graph, Resources(arrays, fast, workers), lower, upper, Schedule(0), start, refinement)
 
 

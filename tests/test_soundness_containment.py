@@ -204,7 +204,7 @@ def check_splits(case: Case, arrays: Arrays, bounds: RootBounds) -> None:
         return
     t = graphs.tree(
         graph,
-        graphs.replace(bounds, constrained=bool(case.rng.random() < 0.5)),
+        bounds,
         targets,
         case.lower,
         case.upper,
@@ -212,8 +212,7 @@ def check_splits(case: Case, arrays: Arrays, bounds: RootBounds) -> None:
         graphs.SINGLE if arrays is graphs.EXACT and case.rng.random() < 0.5 else arrays,
     )
     splits = random_splits(case, t)
-    effort = subproblems.Effort(1, Schedule(3), Schedule(3, multiplier_step=0.02) if case.rng.random() < 0.5 else None)
-    found = subproblems.bound(t, splits, effort, graphs.context(100.0))
+    found = subproblems.bound(t, splits, Schedule(3), graphs.context(100.0))
     rigorous = t.exact_rows(found.splits, t.parameters(found.splits, t.proposals), np.full(len(splits), True)).bounds
     low, high = map(to_numpy, t.enclosures(splits))
     flat = np.concatenate([*(case.values[p] for p in graph.preactivations), case.x], axis=1)

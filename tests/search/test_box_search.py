@@ -20,6 +20,7 @@ from verifier.search.outcome import Outcome, joined
 from verifier.search.points import Points
 from verifier.search.query import Query
 from verifier.search.splits import Splits
+from verifier.search.sweeps import Sweep
 
 
 def least_of(graph: Graph, lower: np.ndarray, upper: np.ndarray, row: np.ndarray) -> float:
@@ -27,28 +28,28 @@ def least_of(graph: Graph, lower: np.ndarray, upper: np.ndarray, row: np.ndarray
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_disjuncts_one_by_one(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every disjunct is open at the root and goes on in a tree of its own: all hold, or one of them is violated by a little."""
+def test_sweeps_and_splits_in_turn(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Splits are given up three times, for sweeps with larger and larger trees of all neurons: all hold, or one of them is violated by a
+    little; what is closed on the way stays so."""
     rng = np.random.default_rng(seed)
     graph = graphs.random_dense(rng, [3, 6, 6, 6, 3])
     lower, upper = -np.ones(3), np.ones(3)
     rows = rng.normal(size=(4, 3))
     least = np.array([least_of(graph, lower, upper, row) for row in rows])
     violated = seed % 2 == 1
-    constant = -least + 0.1
-    constant[seed % 4] -= 0.15 * violated
+    constant = -least + 0.02
+    constant[seed % 4] -= 0.03 * violated
     targets = replace(graphs.targets_of(rows[:1]), outputs=rows[:, None], constant=constant[:, None], strict=np.zeros((4, 1), bool))
-    alone: list[int] = []
-    original = box_search.Search._alone
+    sizes: list[dict[int, int]] = []
+    original = box_search.Refinement
 
-    def counted(self: box_search.Search, within: object, start: Splits, seconds: float) -> Outcome:
-        alone.extend(start.disjunct)
-        assert len(start) == 1 and start.depth[0] == 0
-        return original(self, within, start, seconds)  # type: ignore[arg-type]
+    def noted(*arguments: object) -> object:
+        sizes.append(arguments[-1])  # type: ignore[arg-type]
+        return original(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(box_search.Search, "_alone", counted)
-    monkeypatch.setattr(box_search, "_FIRST", 2)
-    monkeypatch.setattr(box_search, "_PAYS", 1.0)
+    monkeypatch.setattr(box_search, "Refinement", noted)
+    monkeypatch.setattr(box_search, "Sweep", lambda: Sweep(2.0))
+    monkeypatch.setattr(box_search, "_PAYS", -1.0)
     context = graphs.context(4.0 if violated else 30.0)
     query = Query(graph, targets, np.tile(lower, (4, 1)), np.tile(upper, (4, 1)))
     settings = Settings().with_options({"attack.restarts": 0, "bounds.root_iterations": 0})
@@ -56,11 +57,12 @@ def test_disjuncts_one_by_one(seed: int, monkeypatch: pytest.MonkeyPatch) -> Non
     with graphs.narrowing(True):
         search = box_search.Search(query, graphs.EXACT, graphs.EXACT, settings, context, 32, attack, np.arange(4))
         root = graphs.root(graph, graphs.EXACT, lower, upper)
-        narrowed, step = search._rooted(root, np.arange(4), search._rows, last=True)
-        assert len(step.open) >= 2
-        outcome = search._one_by_one(narrowed, step.open, 1e-3, box_search.Progress(context, 1.0))
+        within, step = search._rooted(root, np.arange(4), search._rows, last=True)
+        monkeypatch.setattr(neuron_split.Search, "needed", lambda *_: 1e9 if len(sizes) < 3 else 0.0)
+        outcome = search._search(within, step.open)
     assert outcome.proved is not violated and not outcome.exhausted
-    assert sorted(alone) == sorted(step.open.disjunct) or violated
+    assert violated or len(sizes) <= 3
+    assert len(sizes) >= 1 and all(max(b.values()) > max(a.values()) for a, b in zip(sizes, sizes[1:]))
 
 
 @pytest.mark.parametrize("seed", [0, 4])
@@ -214,36 +216,6 @@ def test_proposals_that_overflow_are_imprecise(seen: float, expected: bool, monk
     assert subproblems.imprecise(made, graphs.start_splits(made)).tolist() == [expected]
 
 
-def test_a_disjunct_that_was_late_gets_what_time_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Once more, and no other one; what it took before counts."""
-    late, proved, stuck = Outcome(False, None, 5, -0.5, 0.25), Outcome(True, None, 3, 0.5, 1.0), Outcome(False, None, 7, 0.0, 0.5, True)
-    graph = graphs.random_dense(np.random.default_rng(0), [3, 6, 3])
-    lower, upper = -np.ones(3), np.ones(3)
-    none = np.zeros((3, 1))
-    targets = replace(graphs.targets_of(np.ones((1, 3))), outputs=np.ones((3, 1, 3)), constant=none, strict=none > 0)
-    query, settings = Query(graph, targets, np.tile(lower, (3, 1)), np.tile(upper, (3, 1))), Settings()
-    for answers, expected in (
-        ([[proved], [late, proved], [proved]], (True, 14, False)),
-        ([[proved], [late, late], [proved]], (False, 16, False)),
-        ([[late, proved], [stuck], [late, proved]], (False, 23, True)),
-    ):
-        context, asked = graphs.context(100.0), []
-
-        def alone(self: box_search.Search, within: object, start: Splits, seconds: float) -> Outcome:
-            asked.append((int(start.disjunct[0]), self.context.deadline - self.context.clock()))  # noqa: B023
-            return answers[start.disjunct[0]].pop(0)  # noqa: B023
-
-        monkeypatch.setattr(box_search.Search, "_alone", alone)
-        attack = AttackRounds(query, graphs.EXACT, settings, context)
-        search = box_search.Search(query, graphs.EXACT, graphs.EXACT, settings, context, 32, attack, np.arange(3))
-        tree = graphs.tree(graph, graphs.root(graph, graphs.EXACT, lower, upper), targets, lower, upper)
-        start = tree.start(np.arange(3), np.array([-1.0, -2.0, -3.0]), tree.initial())
-        outcome = search._one_by_one(tree, start, 1e-3, box_search.Progress(context, 1.0))
-        assert (outcome.proved, outcome.subproblems, outcome.exhausted) == expected
-        assert [i for i, _ in asked[:3]] == [0, 1, 2] and not any(map(len, answers))
-        assert asked[0][1] == pytest.approx(100.0 / 3, rel=0.05) and asked[-1][1] == pytest.approx(100.0, rel=0.05)
-
-
 def test_parts_add_up() -> None:
     done, late = Outcome(True, None, 3, 0.5, 1.0), Outcome(False, None, 5, -0.5, 0.25)
     assert joined([done, done], 2)[:5] == (True, None, 6, 0.5, 1.0)
@@ -252,6 +224,4 @@ def test_parts_add_up() -> None:
     violated = late._replace(witness=Witness(np.zeros(1), np.zeros(1), 0, "exact"))
     assert joined([violated, done], 2).witness is violated.witness and not joined([violated, done], 2).proved
     stuck = late._replace(exhausted=True)
-    assert late.undecided and not done.undecided and not violated.undecided and not stuck.undecided
-    assert late._replace(lower_bound=-1.0).after(late)[:5] == (False, None, 10, -0.5, 0.25)
     assert joined([done, stuck], 2).exhausted and not joined([late, stuck], 2).exhausted and not joined([stuck], 2).exhausted

@@ -80,10 +80,10 @@ def test_a_batch_that_does_not_fit_the_memory_is_bounded_in_parts() -> None:
         children = advance(tree, children, Effort(1, Schedule(5)), ctx).open.children()
     whole, original = advance(tree, children, Effort(1, Schedule(5)), ctx), subproblems.bound
 
-    def small(tree: Tree, splits: Splits, effort: Effort, context: Context) -> subproblems.Bounded:
+    def small(tree: Tree, splits: Splits, schedule: Schedule, context: Context) -> subproblems.Bounded:
         if len(splits) > 3:
             raise MemoryError
-        return original(tree, splits, effort, context)
+        return original(tree, splits, schedule, context)
 
     with patch.object(subproblems, "bound", small):
         parts = advance(tree, children, Effort(1, Schedule(5)), ctx)

@@ -58,7 +58,7 @@ def test_what_narrowed_enclosures_of_stable_neurons_say_closes_a_leaf() -> None:
     graph = graphs.dense([np.eye(1), np.eye(1)], [np.zeros(1), np.zeros(1)])
     lower, upper, targets = -np.ones(1), np.ones(1), graphs.targets_of(np.ones((1, 1)), -0.5)
     root = graphs.root(graph, graphs.EXACT, lower, upper)
-    narrowed = replace(root, preactivations={1: Interval(np.array([[0.6]]), np.array([[1.0]]))}, constrained=True)
+    narrowed = replace(root, preactivations={1: Interval(np.array([[0.6]]), np.array([[1.0]]))})
     for bounds, expected in ((root, False), (narrowed, True)):
         tree = graphs.tree(graph, bounds, targets, lower, upper)
         closed, points = decided(tree, graphs.start_splits(tree), graphs.context(20.0))

@@ -79,7 +79,7 @@ def test_what_is_enough() -> None:
         graph_of(b, z, operators)
         graph = b.graph()
         b.nodes[:] = nodes
-        refinement = Refinement(graph, graphs.EXACT, graphs.EXACT, low, high, graphs.context(1.0), 1, frozenset())
+        refinement = Refinement(graph, graphs.EXACT, graphs.EXACT, low, high, graphs.context(1.0), {})
         return refinement._enough(graph.preactivations[0], low, high)
 
     inf = np.inf

@@ -52,16 +52,6 @@ class Outcome(NamedTuple):
         """Of a search whose time ran out before it knew anything, or whose last batch did not end in time."""
         return Outcome(False, None, 0, -np.inf, 0.0)
 
-    @property
-    def undecided(self) -> bool:
-        """More time may help."""
-        return not self.proved and self.witness is None and not self.exhausted
-
-    def after(self, first: Outcome) -> Outcome:
-        """The same after a search of the same subproblems that ran out of time."""
-        bound, share = max(self.lower_bound, first.lower_bound), max(self.proved_share, first.proved_share)
-        return self._replace(subproblems=self.subproblems + first.subproblems, lower_bound=bound, proved_share=share)
-
 
 def joined(outcomes: Sequence[Outcome], wanted: int) -> Outcome:
     """Of `wanted` parts of a query, which were searched until a counterexample was found or the time was over."""
