@@ -43,12 +43,13 @@ thirds of the time, for a bound of -1.723 in place of -1.716."""
 _SMALL = 256
 """Unstable neurons up to which a subproblem gets `_MUCH` effort: bounds are cheap there, the scores a poor guide, and the last splits
 need good multipliers. On safenlp medical 2445: 45,000 subproblems with 24 candidates, not done after 115,000 with 8."""
-_MUCH, _LITTLE = Effort(24, Schedule(20, slope_step=0.03, multiplier_step=0.03)), Effort(6, Schedule(4, multiplier_step=0.5))
+_MUCH, _LITTLE = Effort(24, Schedule(20, slope_step=0.03)), Effort(6, Schedule(4, multiplier_step=0.5))
 """Multipliers start from zero at their split, so that few large steps do as well as many small ones: on oval21 wide img8517, 12,700
 subproblems in 10 s with 4, 14,500 in 17 s with 8 of size 0.1; for the last splits of small networks they are too coarse (two equal
 networks of 49 inputs are not proved to be equal in 60 s, in 6 s with 20 of size 0.1). Slopes are near their best, and large steps only
-come back to it: of 78 subproblems of mnist_fc 256x4 prop_9_0.05 at depth 31, 20 steps of size 0.1 close 11, of 0.03 close 25. On oval21
-base img876, by splits alone: 5,100 subproblems with 6 candidates, 4,950 in half as much more time with 16."""
+come back to it: of 78 subproblems of mnist_fc 256x4 prop_9_0.05 at depth 31, 20 steps of size 0.1 close 11, with 0.03 for slopes 17, for
+both 25; but safenlp ruarobot 5967 takes 84,500, 82,400 and 143,500 subproblems. On oval21 base img876, by splits alone: 5,100
+subproblems with 6 candidates, 4,950 in half as much more time with 16."""
 _ATTEMPT, _ROWS, _REFINING, _TIGHTENING = 0.03, 0.35, 0.5, 0.3
 """Parts of the time left that splits without optimised rows at the root may take, those rows, a sweep of refinement, and rounds with the
 query's own rows."""
