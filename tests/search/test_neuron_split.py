@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from types import SimpleNamespace
 from unittest.mock import patch
 
 import numpy as np
@@ -10,6 +12,7 @@ from verifier.bounds.targets import Targets
 from verifier.graph.ir import Graph
 from verifier.parallel import Late, Workers
 from verifier.search import neuron_split
+from verifier.search.frontier import Frontier
 
 
 def query(seed: int) -> tuple[Graph, Targets, np.ndarray, np.ndarray]:
@@ -53,3 +56,22 @@ def test_what_cores_do_not_finish_in_time_stays_open() -> None:
             outcome = graphs.search_neurons(*query(seed), seconds=30.0, threads=2, batch=8)
             assert outcome.proved and outcome.proved_share == pytest.approx(1.0)
     assert exchanges[1] > 2
+
+
+def test_what_is_needed() -> None:
+    """Splits that gain a on both sides make trees of 2^(gap / a); one that is stuck gains half of what all do on average, where a split is
+    missing nothing is known."""
+    graph, targets, lower, upper = query(0)
+    tree = graphs.tree(graph, graphs.root(graph, graphs.EXACT, lower, upper), targets, lower, upper)
+    start = tree.start(np.zeros(5, np.int64), np.full(5, -1.0), tree.initial())
+    even = np.full((5, 4, 2), 0.5)
+    stuck, unknown = even.copy(), even.copy()
+    stuck[0], unknown[0, 0] = 0.0, np.nan
+    for gains, expected in (
+        (even, 5 * 2.0**2),
+        (stuck, 2.0 ** (1 / 0.2) + 4 * 2.0 ** (1 / 0.45)),
+        (unknown, 4 * 2.0**2),
+        (np.full_like(even, np.nan), 0.0),
+    ):
+        search = SimpleNamespace(frontier=Frontier(replace(start, gains=gains)))
+        assert neuron_split.Search.needed(search) == pytest.approx(expected)  # type: ignore[arg-type]

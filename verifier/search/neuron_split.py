@@ -26,7 +26,7 @@ from verifier.search.tree import Tree
 
 _HOPELESS = 0.25
 """Part of the subproblems planned for splits alone that may seem to be needed: what the growth of a tree foretells is too few at first, by
-a factor of 10 for three queries of oval21 and cifar10_resnet and of 2 to 4 half-way, and twice too many for one of mnist_fc."""
+a factor of 10 for three queries of oval21 and cifar10_resnet and of 2 to 5 later, and twice too many for one of mnist_fc."""
 _PATIENCE = 4.0
 """Times as many subproblems as planned after which it does not matter how few seem to be needed."""
 _FIRST, _STEPS = 64, 4
