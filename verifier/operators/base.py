@@ -267,6 +267,12 @@ class Elementwise(Nonlinear, abstract=True):
         """How far `extremum` may miss the true optimum, beyond the rounding of s(p) - slope * p (`function_ulps`)."""
         return 0.0
 
+    def near(self, slope: Array, gap: Array) -> tuple[Array, Array]:
+        """(low, high), broadcast: the points where s is at most `gap` above the lower line of that slope lie between them; infinite where
+        nothing is known. Rounded outward."""
+        nothing = namespace(gap).full_like(gap, inf)
+        return -nothing, nothing
+
     def bent(self, lower: Array, upper: Array) -> tuple[Array, Array] | None:
         """Where s is known to be convex on [l, u], and where it is known to be concave; None where nothing is known."""
         return None

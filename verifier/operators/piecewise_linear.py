@@ -85,6 +85,11 @@ class LeakyRelu(PiecewiseLinear):
         xp = namespace(lower)
         return xp.maximum(self.function(lower) - slope * lower, self.function(upper) - slope * upper)
 
+    def near(self, slope: Array, gap: Array) -> tuple[Array, Array]:
+        """s(p) - slope p is (1 - slope) p above the origin and (slope - alpha) |p| below."""
+        up = gap * (1.0 + 2.0**-50)  # three roundings
+        return -(up / (slope - self.alpha)), up / (1.0 - slope)
+
     @property
     def function_ulps(self) -> int:
         return 1 if self.alpha == 0.0 else 2

@@ -11,6 +11,9 @@ import numpy as np
 
 from verifier.bounds.rigorous import gamma
 
+_NUMBERS = 4_000_000
+"""Of one array, one for each coefficient and box."""
+
 
 def clip(lower: np.ndarray, upper: np.ndarray, a: np.ndarray, c: np.ndarray, rounds: int) -> tuple[np.ndarray, np.ndarray]:
     """Boxes (B, n) shrunk by planes a (B, R, n), c (B, R); crossed bounds mean that no counterexample is left.
@@ -32,6 +35,30 @@ def clip(lower: np.ndarray, upper: np.ndarray, a: np.ndarray, c: np.ndarray, rou
         upper = np.minimum(upper, np.where(usable & (a > 0), limit, np.inf).min(axis=1))
         lower = np.maximum(lower, np.where(usable & (a < 0), limit, -np.inf).max(axis=1))
     return lower, upper
+
+
+def clip_affine(
+    lower: np.ndarray, upper: np.ndarray, rows: np.ndarray, constants: np.ndarray, above: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Boxes (B, n) shrunk to where  rows . x + constants <= above  for rows (F, n), (F,) that all boxes share and above (B, F).
+
+    x_i is no farther from the end at which its term is least than  (above - least value of the row) / |a_i|.
+    """
+    column, row = np.nonzero(rows.T)
+    if not len(row):
+        return lower, upper
+    values, first = rows[row, column], np.flatnonzero(np.diff(column, prepend=-1))
+    room = np.nextafter(above - least_over(lower, upper, rows, constants), np.inf)
+    found = lower.copy(), upper.copy()
+    for some in np.array_split(np.arange(len(lower)), max(1, len(lower) * len(row) // _NUMBERS)):
+        step = room[some][:, row] / values
+        limit = np.where(values > 0, lower[some][:, column], upper[some][:, column]) + step
+        limit += np.copysign(2.0**-52, values) * (np.abs(limit) + np.abs(step))
+        least = np.maximum.reduceat(np.where(values < 0, limit, -np.inf), first, axis=1)
+        most = np.minimum.reduceat(np.where(values > 0, limit, np.inf), first, axis=1)
+        at = np.ix_(some, column[first])
+        found[0][at], found[1][at] = np.fmax(found[0][at], least), np.fmin(found[1][at], most)
+    return found
 
 
 def least_over(lower: np.ndarray, upper: np.ndarray, rows: np.ndarray, constants: np.ndarray) -> np.ndarray:

@@ -14,13 +14,16 @@ import numpy as np
 
 from verifier.arrays import Array, to_numpy
 from verifier.bounds.dual import Dual
-from verifier.search.clipping import clip, least_over, least_within
+from verifier.search.clipping import clip, clip_affine, least_over, least_within
 from verifier.search.conjunction import mixture
 from verifier.search.splits import Splits
 from verifier.search.tree import ExactRows, First, Tree
 
 _WORTH = 0.95
 """Part of the box along an input that a plane leaves at most where an exact plane is worth its time."""
+
+_ROUNDS = 8
+"""Of propagation, at most: what settles one neuron may settle the next."""
 
 
 def promising(dual: Dual, bounds: np.ndarray, lower: Array, upper: Array) -> np.ndarray:
@@ -34,19 +37,42 @@ def narrowed(tree: Tree, splits: Splits, pick: np.ndarray, rows: ExactRows) -> S
     """Subproblems whose enclosures of their own are narrowed, of those at `pick` (P,), to where none of the `rows` (P,) is positive; where
     they cross, that is nowhere."""
     first = tree.first
-    if first is None:
+    if first is None or rows.near is None:
         raise TypeError("subproblems of this tree have no enclosures of their own")
-    total, (a, c), box = tree.neurons.total, _planes(first, splits.select(pick), rows), (rows.lower, rows.upper)
+    total, mine = tree.neurons.total, splits.select(pick)
+    (a, c), box = _planes(first, mine, rows), (rows.lower, rows.upper)
     plane, offset = mixture(*box, a, c)
     cuts = np.concatenate([rows.planes, plane[:, None]], axis=1), np.concatenate([rows.offsets, offset[:, None]], axis=1)
-    lower, upper = clip(*box, *cuts, 1)
-    below, above = splits.below[pick], splits.above[pick]
+    below, above = (np.array(to_numpy(side)) for side in tree.enclosures(mine))
     # A bound that is NaN is none.
-    below[:, total:], above[:, total:] = np.fmax(below[:, total:], lower), np.fmin(above[:, total:], upper)
+    below[:, :total], above[:, :total] = np.fmax(below[:, :total], rows.near[0]), np.fmin(above[:, :total], rows.near[1])
+    left = np.arange(len(pick))
+    for _ in range(_ROUNDS):
+        some = below[left], above[left]
+        moved = _propagated(first, total, *some, cuts[0][left], cuts[1][left])
+        below[left], above[left] = some
+        left = left[moved]
+        if not len(left):
+            break
     _narrow_first(first, total, below, above, _best(below[:, total:], above[:, total:], *cuts))
     both = splits.below.copy(), splits.above.copy()
     both[0][pick], both[1][pick] = below, above
     return replace(splits, below=both[0], above=both[1])
+
+
+def _propagated(first: First, total: int, below: np.ndarray, above: np.ndarray, a: np.ndarray, c: np.ndarray) -> np.ndarray:
+    """Narrow the enclosures below, above (B, T' + n), in place: the box by planes a (B, R, n), c (B, R) that are not positive and by what is
+    known of first neurons, then those by the box. (B,) True where an input has less than half of its range left."""
+    neurons, (up, down), (base, roof) = first
+    lower, upper = below[:, total:].copy(), above[:, total:].copy()
+    found = clip(lower, upper, a, c, 1)
+    found = clip_affine(*found, up, base, above[:, neurons])
+    found = clip_affine(*found, down, roof, -below[:, neurons])
+    below[:, total:], above[:, total:] = np.fmax(lower, found[0]), np.fmin(upper, found[1])
+    lower, upper, before = below[:, total:], above[:, total:], upper - lower
+    below[:, neurons] = np.fmax(below[:, neurons], least_over(lower, np.maximum(lower, upper), up, base))
+    above[:, neurons] = np.fmin(above[:, neurons], -least_over(lower, np.maximum(lower, upper), down, roof))
+    return np.asarray((upper - lower < 0.5 * before).any(axis=1) & (lower <= upper).all(axis=1))
 
 
 def _planes(first: First, splits: Splits, rows: ExactRows) -> tuple[np.ndarray, np.ndarray]:
@@ -67,17 +93,16 @@ def _best(lower: np.ndarray, upper: np.ndarray, a: np.ndarray, c: np.ndarray) ->
     """Of planes (B, R, n), (B, R) those (B, n), (B,) that cut off most: their values are greatest, in units of how they vary."""
     radius = np.einsum("brn,bn->br", np.abs(a), np.maximum(0.5 * upper - 0.5 * lower, 0.0))
     value = np.einsum("brn,bn->br", a, 0.5 * lower + 0.5 * upper) + c
-    best, at = (value / np.maximum(radius, 1e-300)).argmax(axis=1), np.arange(len(a))
+    with np.errstate(over="ignore"):
+        best, at = (value / np.maximum(radius, 1e-300)).argmax(axis=1), np.arange(len(a))
     return a[at, best], c[at, best]
 
 
 def _narrow_first(first: First, total: int, below: np.ndarray, above: np.ndarray, plane: tuple[np.ndarray, np.ndarray]) -> None:
-    """Narrow the enclosures below, above (B, T' + n) of first neurons, in place: by the box, then where the plane is not positive."""
+    """Narrow the enclosures below, above (B, T' + n) of first neurons, in place, to where the plane is not positive."""
     neurons, (up, down), (base, roof) = first
     lower, upper = below[:, total:], above[:, total:]
     upper = np.maximum(lower, upper)
-    below[:, neurons] = np.fmax(below[:, neurons], least_over(lower, upper, up, base))
-    above[:, neurons] = np.fmin(above[:, neurons], -least_over(lower, upper, down, roof))
     b, f = np.nonzero((below[:, neurons] < 0) & (above[:, neurons] > 0))
     inside, n = (lower[b], upper[b], plane[0][b], plane[1][b]), neurons[f]
     below[b, n] = np.fmax(below[b, n], least_within(*inside, up[f], base[f]))

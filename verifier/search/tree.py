@@ -15,9 +15,10 @@ from typing import NamedTuple
 import numpy as np
 
 from verifier.arrays import Array, Arrays, spread, to_numpy
+from verifier.bounds import slack
 from verifier.bounds.ascent import Parameters, initial_parameters, problem_of
 from verifier.bounds.batch import Neurons
-from verifier.bounds.dual import Problem, evaluate
+from verifier.bounds.dual import Dual, Problem, evaluate
 from verifier.bounds.intermediate import RootBounds
 from verifier.bounds.program import Program
 from verifier.bounds.recorded import Recorder
@@ -265,9 +266,23 @@ class Tree:
         known = neurons.split(low[:, :total], high[:, :total])
         lower, upper = low[:, total:], high[:, total:]
         problem = problem_of(graph, lower, upper, known, parameters)
-        dual = evaluate(graph, self.targets.rows(graph, exact, splits.disjunct), problem, self.root.weights.to(exact))
+        rows = self.targets.rows(graph, exact, splits.disjunct)
+        dual = evaluate(graph, rows, problem, self.root.weights.to(exact), keep=self.clips)
         bounds, offsets = (self.targets.add_constant(to_numpy(a), splits.disjunct) for a in (dual.lower, dual.offset))
-        return ExactRows(bounds, to_numpy(dual.coefficients), offsets, to_numpy(lower), to_numpy(upper))
+        near = self._near(dual, bounds, problem) if self.clips else None
+        return ExactRows(bounds, to_numpy(dual.coefficients), offsets, to_numpy(lower), to_numpy(upper), near)
+
+    def _near(self, dual: Dual, bounds: np.ndarray, problem: Problem) -> tuple[np.ndarray, np.ndarray]:
+        """Enclosures (B, T') of the neurons of the reduced graph wherever no row is positive."""
+        network, neurons = self.network.neurons, self.neurons
+        found = slack.enclosures(network.graph, dual, self.exact.asarray(bounds), problem)
+        kept, sides = self.network.kept[: neurons.total], []
+        for side, nothing in enumerate((-np.inf, np.inf)):
+            flat = np.full((len(bounds), network.total), nothing)
+            for p, interval in found.items():
+                flat[:, network.slices[p]] = to_numpy(interval[side])
+            sides.append(flat[:, kept])
+        return sides[0], sides[1]
 
     def parameters_on_network(self, parameters: Parameters) -> Parameters:
         """Dual variables (B, S, size) of the reduced graph on the network's nodes; stable neurons have the lines of the root."""
@@ -307,13 +322,15 @@ class Tree:
 
 
 class ExactRows(NamedTuple):
-    """Rigorous row bounds (B, R), constants included; the planes below the rows, (B, R, n) and (B, R); the boxes (B, n)."""
+    """Rigorous row bounds (B, R), constants included; the planes below the rows, (B, R, n) and (B, R); the boxes (B, n); near: enclosures
+    (B, T') of the neurons wherever no row is positive, in trees whose subproblems have enclosures of their own."""
 
     bounds: np.ndarray
     planes: np.ndarray
     offsets: np.ndarray
     lower: np.ndarray
     upper: np.ndarray
+    near: tuple[np.ndarray, np.ndarray] | None
 
 
 def _root_lines(neurons: Neurons, below: np.ndarray, above: np.ndarray) -> dict[int, Lines]:

@@ -14,6 +14,9 @@ from verifier.bounds.batch import Neurons
 from verifier.bounds.dual import Dual
 from verifier.operators.base import Nonlinear
 
+_NOTHING = 1e-9
+"""Less than what a row lacks where it may be rounding alone."""
+
 
 class Candidates(NamedTuple):
     """Neurons (or inputs, from T on) that may be split, -1 where there are no more, the points, and the scores, (B, K) each."""
@@ -33,8 +36,7 @@ def candidates(
     neuron, point = np.full((len(bounds), most), -1), np.zeros((len(bounds), most))
     scores = np.zeros((len(bounds), most))
     if neurons.total:
-        xp, row = arrays.xp, arrays.indices(bounds.argmax(axis=1))
-        score = neuron_scores(neurons, {n: q[arrays.indices(np.arange(len(bounds))), row] for n, q in dual.q.items()}, low, high)
+        xp, score = arrays.xp, _over_rows(neurons, arrays, dual, bounds, low, high)
         best = largest(score * arrays.asarray(factors), most)
         scores = to_numpy(xp.take_along_axis(score, best, axis=1))
         found = scores > 0
@@ -47,6 +49,20 @@ def candidates(
         dimension, point[rest, 0] = _widest_input(np.abs(plane), lower, upper)
         neuron[rest, 0] = np.where(dimension < 0, -1, neurons.total + dimension)
     return Candidates(neuron, point, scores)
+
+
+def _over_rows(neurons: Neurons, arrays: Arrays, dual: Dual, bounds: np.ndarray, low: Array, high: Array) -> Array:
+    """(B, T): what a split is worth to all rows (B, R) together, in units of the best one; each counts the less the more it lacks, as the
+    one that is nearest to a proof may have nothing to split."""
+    at, order, score = arrays.indices(np.arange(len(bounds))), np.argsort(-bounds, axis=1, kind="stable"), None
+    lack = np.maximum(-np.take_along_axis(bounds, order, axis=1), _NOTHING)
+    for r in range(bounds.shape[1]):
+        row, weight = arrays.indices(order[:, r]), arrays.asarray(lack[:, 0] / lack[:, r])[:, None]
+        part = neuron_scores(neurons, {n: q[at, row] for n, q in dual.q.items()}, low, high)
+        score = part if score is None else score + weight * part
+    if score is None:
+        raise ValueError("a subproblem without rows")
+    return score
 
 
 def _widest_input(plane: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
