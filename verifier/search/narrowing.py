@@ -22,8 +22,10 @@ from verifier.search.tree import ExactRows, First, Tree
 _WORTH = 0.95
 """Part of the box along an input that a plane leaves at most where an exact plane is worth its time."""
 
-_ROUNDS = 8
-"""Of propagation, at most: what settles one neuron may settle the next."""
+_ROUNDS, _FEW_ROUNDS = 8, 3
+"""Of propagation, at most, as what settles one neuron may settle the next: of a subproblem, and of what a split would make of it."""
+_FAR = 3.0
+"""Standard deviations at which more of them say nothing more."""
 
 
 def promising(dual: Dual, bounds: np.ndarray, lower: Array, upper: Array) -> np.ndarray:
@@ -36,28 +38,38 @@ def promising(dual: Dual, bounds: np.ndarray, lower: Array, upper: Array) -> np.
 def narrowed(tree: Tree, splits: Splits, pick: np.ndarray, rows: ExactRows) -> Splits:
     """Subproblems whose enclosures of their own are narrowed, of those at `pick` (P,), to where none of the `rows` (P,) is positive; where
     they cross, that is nowhere."""
-    first = tree.first
-    if first is None or rows.near is None:
-        raise TypeError("subproblems of this tree have no enclosures of their own")
+    first = _first(tree)
     total, mine = tree.neurons.total, splits.select(pick)
     (a, c), box = _planes(first, mine, rows), (rows.lower, rows.upper)
     plane, offset = mixture(*box, a, c)
     cuts = np.concatenate([rows.planes, plane[:, None]], axis=1), np.concatenate([rows.offsets, offset[:, None]], axis=1)
     below, above = (np.array(to_numpy(side)) for side in tree.enclosures(mine))
     # A bound that is NaN is none.
-    below[:, :total], above[:, :total] = np.fmax(below[:, :total], rows.near[0]), np.fmin(above[:, :total], rows.near[1])
-    left = np.arange(len(pick))
-    for _ in range(_ROUNDS):
-        some = below[left], above[left]
-        moved = _propagated(first, total, *some, cuts[0][left], cuts[1][left])
-        below[left], above[left] = some
-        left = left[moved]
-        if not len(left):
-            break
+    if rows.near is not None:
+        below[:, :total], above[:, :total] = np.fmax(below[:, :total], rows.near[0]), np.fmin(above[:, :total], rows.near[1])
+    _propagate(first, total, below, above, *cuts, _ROUNDS)
     _narrow_first(first, total, below, above, _best(below[:, total:], above[:, total:], *cuts))
     both = splits.below.copy(), splits.above.copy()
     both[0][pick], both[1][pick] = below, above
     return replace(splits, below=both[0], above=both[1])
+
+
+def _first(tree: Tree) -> First:
+    if tree.first is None:
+        raise TypeError("subproblems of this tree have no enclosures of their own")
+    return tree.first
+
+
+def _propagate(first: First, total: int, below: np.ndarray, above: np.ndarray, a: np.ndarray, c: np.ndarray, rounds: int) -> None:
+    """`_propagated` as often as it leaves much less of a box, `rounds` times at most."""
+    left = np.arange(len(below))
+    for _ in range(rounds):
+        some = below[left], above[left]
+        moved = _propagated(first, total, *some, a[left], c[left])
+        below[left], above[left] = some
+        left = left[moved]
+        if not len(left):
+            break
 
 
 def _propagated(first: First, total: int, below: np.ndarray, above: np.ndarray, a: np.ndarray, c: np.ndarray) -> np.ndarray:
@@ -103,7 +115,35 @@ def _narrow_first(first: First, total: int, below: np.ndarray, above: np.ndarray
     neurons, (up, down), (base, roof) = first
     lower, upper = below[:, total:], above[:, total:]
     upper = np.maximum(lower, upper)
-    b, f = np.nonzero((below[:, neurons] < 0) & (above[:, neurons] > 0))
+    # Where plane and neuron pull no input in opposite directions, the plane says nothing of the neuron.
+    a = np.where(upper > lower, plane[0], 0.0)
+    opposed = np.maximum(a, 0.0) @ np.maximum(-up, 0.0).T + np.minimum(a, 0.0) @ np.minimum(-up, 0.0).T > 0
+    same = np.maximum(a, 0.0) @ np.maximum(up, 0.0).T + np.minimum(a, 0.0) @ np.minimum(up, 0.0).T > 0
+    b, f = np.nonzero((below[:, neurons] < 0) & (above[:, neurons] > 0) & (opposed | same))
     inside, n = (lower[b], upper[b], plane[0][b], plane[1][b]), neurons[f]
     below[b, n] = np.fmax(below[b, n], least_within(*inside, up[f], base[f]))
     above[b, n] = np.fmin(above[b, n], -least_within(*inside, down[f], roof[f]))
+
+
+def remaining(tree: Tree, below: np.ndarray, above: np.ndarray, a: np.ndarray, c: np.ndarray) -> np.ndarray:
+    """(C,): about the logarithm of the part of a box that propagation leaves of subproblems with enclosures below, above (C, T' + n), which
+    are used up, where no plane a (C, R, n), c (C, R) is positive; -inf where that is nowhere. No proof: planes may be proposals."""
+    first, total = _first(tree), tree.neurons.total
+    width = above[:, total:] - below[:, total:]
+    _propagate(first, total, below, above, a, c, _FEW_ROUNDS)
+    return np.where((below > above).any(axis=1), -np.inf, _fraction(first, total, below, above, width))
+
+
+def _fraction(first: First, total: int, below: np.ndarray, above: np.ndarray, width: np.ndarray) -> np.ndarray:
+    """(B,): logarithm of the part of a box with sides `width` (B, n) where first neurons are in their enclosures, as if these had nothing
+    to do with one another, and each were normally distributed (its logistic approximation). A side counts for e at most: what is left of
+    it once it is known is no measure."""
+    neurons, (up, down), (base, roof) = first
+    lower, upper = below[:, total:], above[:, total:]
+    middle, deviation = 0.5 * lower + 0.5 * upper, np.sqrt((upper - lower) ** 2 @ (up * up).T / 12.0) + 1e-300
+    found = np.where(width > 0, (upper - lower) / np.where(width > 0, width, 1.0), 1.0).sum(axis=1)
+    for planes, constants, most in ((up, base, above[:, neurons]), (down, roof, -below[:, neurons])):
+        with np.errstate(over="ignore", invalid="ignore"):
+            far = np.clip((most - middle @ planes.T - constants) / deviation, -_FAR, _FAR)
+        found -= np.logaddexp(0.0, -1.702 * far).sum(axis=1)
+    return np.asarray(found)

@@ -7,6 +7,7 @@ refuted is evaluated once more by the rigorous float64 rule, and only that close
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -28,6 +29,11 @@ from verifier.search.tree import Tree
 
 _TELLING = 1e-3
 """Part of the best score from which on something is learned of another."""
+_SILENT, _NOTHING = 1e-3, 1e-9
+"""Part of a bound, of no less than the second, that some child gains where the bounds of children say something. Of a formula as a network
+(see tests/search/formulas.py) all bounds are zero as long as no clause is violated."""
+_LOSSES = 1e-3, 1e3
+"""Of the logarithm of what is left of a box: the least and the greatest that tell splits apart. A child that is empty loses all."""
 _OFF = 0.1
 """Part of a bound that proposals may be off by. On ml4acopf 14_ieee prop1 float32 has -0.97 and -0.001 for two disjuncts that float64
 refutes at the root; in fifty other instances it is off by less than a thousandth."""
@@ -56,7 +62,10 @@ class Bounded:
 
     def open(self, arrays: Arrays) -> Bounded:
         """Those that are not closed."""
-        keep = np.flatnonzero(~self.closed)
+        return self.select(np.flatnonzero(~self.closed), arrays)
+
+    def select(self, keep: np.ndarray, arrays: Arrays) -> Bounded:
+        """Those at `keep`, which rises."""
         if len(keep) == len(self.closed):
             return self
         at = arrays.indices(keep)
@@ -195,19 +204,29 @@ def _chosen(
     neurons = Neurons(tree.graph.to(tree.exact))
     neuron, point, score = candidates(neurons, tree.exact, found.dual, found.bounds, found.low, found.high, of_scores, most)
     at, best, expected = np.arange(len(splits)), np.zeros(len(splits), np.int64), np.full(neuron.shape, np.nan)
-    values = _look_ahead(tree, found, neuron, point, context) if neuron.shape[1] > 1 else None
+    values = _look_ahead(tree, found, neuron, point, context, _best_bounds) if neuron.shape[1] > 1 else None
     if values is not None:
-        expected = gain(found.bounds.max(axis=1)[:, None, None], values).mean(axis=2)
+        before = found.bounds.max(axis=1)[:, None, None]
+        expected = gain(before, values).mean(axis=2)
         # A score of next to nothing says no more than that the neuron may be split at all.
         telling = score > _TELLING * score.max(axis=1, keepdims=True)
         learned = Learned.of(total, np.where(telling, neuron, -1), expected - np.log(np.maximum(score, 1e-300)))
         known = np.where((neuron >= 0) & (neuron < total), of_splits[np.clip(neuron, 0, total - 1)], 0.0) if total else 0.0
-        best = best_split(neuron >= 0, expected + known)
+        silent = np.flatnonzero((values - before <= _SILENT * np.maximum(-before, _NOTHING)).all(axis=(1, 2))) if tree.clips else at[:0]
+        worth = expected + known
+        worth[silent] = _by_propagation(tree, found.select(silent, tree.proposals), neuron[silent], point[silent], context)
+        best = best_split(neuron >= 0, worth)
     return replace(splits, choice=neuron[at, best], choice_point=point[at, best], expected=expected[at, best]), learned
 
 
-def _look_ahead(tree: Tree, found: Bounded, neuron: np.ndarray, point: np.ndarray, context: Context) -> np.ndarray | None:
-    """Bounds (B, K, 2) of the children of all candidates (B, K), -inf where there is none; None where there is no time."""
+Measure = Callable[[Tree, Dual, Array, Array, np.ndarray], np.ndarray]
+"""(tree, rows of subproblems, their enclosures low and high (C, T' + n) in `exact`, which may cross, disjuncts (C,)) -> (C,)."""
+
+
+def _look_ahead(
+    tree: Tree, found: Bounded, neuron: np.ndarray, point: np.ndarray, context: Context, measure: Measure
+) -> np.ndarray | None:
+    """A measure (B, K, 2) of the children of all candidates (B, K), -inf where there is none; None where there is no time."""
     parent, place = np.nonzero(neuron >= 0)
     values = np.full((*neuron.shape, 2), -np.inf)
     for side, sign in enumerate((1, -1)):
@@ -215,22 +234,45 @@ def _look_ahead(tree: Tree, found: Bounded, neuron: np.ndarray, point: np.ndarra
             if context.out_of_time():
                 return None
             some = parent[i : i + 4 * tree.chunk], place[i : i + 4 * tree.chunk]
-            values[(*some, side)] = _quick_bounds(tree, found, some[0], neuron[some], sign, point[some])
+            values[(*some, side)] = _of_children(tree, found, some[0], neuron[some], sign, point[some], measure)
     return values
 
 
-def _quick_bounds(tree: Tree, found: Bounded, parent: np.ndarray, neuron: np.ndarray, side: int, point: np.ndarray) -> np.ndarray:
-    """Best row bound (C,) of children with the dual variables of their parents (C,): a proposal, not rigorous."""
+def _of_children(
+    tree: Tree, found: Bounded, parent: np.ndarray, neuron: np.ndarray, side: int, point: np.ndarray, measure: Measure
+) -> np.ndarray:
+    """(C,) of children with the dual variables of their parents (C,): nothing rigorous."""
     fast, total, at = tree.proposals, tree.neurons.total, tree.proposals.indices(parent)
-    sides = clamped(found.low[at], found.high[at], neuron[:, None], np.full((len(parent), 1), side), point[:, None])
-    low = fast.asarray(sides[0])
-    high = fast.xp.maximum(low, fast.asarray(sides[1]))
+    below, above = clamped(found.low[at], found.high[at], neuron[:, None], np.full((len(parent), 1), side), point[:, None])
+    low = fast.asarray(below)
+    high = fast.xp.maximum(low, fast.asarray(above))
     known = tree.neurons.split(low[:, :total], high[:, :total])
     parameters = found.parameters.map(lambda a: a[at] if a.shape[0] == len(found.bounds) else a)
     problem = problem_of(tree.graph.to(fast), low[:, total:], high[:, total:], known, parameters)
     disjunct = found.splits.disjunct[parent]
     dual = evaluate(tree.graph.to(fast), tree.targets.rows(tree.graph, fast, disjunct), problem, None)
-    return (to_numpy(dual.lower) + tree.targets.constant[disjunct]).max(axis=1)
+    return measure(tree, dual, below, above, disjunct)
+
+
+def _best_bounds(tree: Tree, dual: Dual, low: Array, high: Array, disjunct: np.ndarray) -> np.ndarray:
+    """Of the rows."""
+    return np.asarray((to_numpy(dual.lower) + tree.targets.constant[disjunct]).max(axis=1))
+
+
+def _left(tree: Tree, dual: Dual, low: Array, high: Array, disjunct: np.ndarray) -> np.ndarray:
+    """Logarithm of the part of the box that is left, about."""
+    planes, offsets = (to_numpy(a).astype(np.float64) for a in (dual.coefficients, dual.offset))
+    sides = (np.array(to_numpy(side)) for side in (low, high))
+    return narrowing.remaining(tree, *sides, planes, offsets + tree.targets.constant[disjunct])
+
+
+def _by_propagation(tree: Tree, found: Bounded, neuron: np.ndarray, point: np.ndarray, context: Context) -> np.ndarray:
+    """(B, K): logarithms of what both children of candidates (B, K) lose of their box, where bounds do not tell one from another."""
+    left = _look_ahead(tree, found, neuron, point, context, _left) if len(neuron) else None
+    if left is None:
+        return np.zeros(neuron.shape)
+    before = _left(tree, found.dual, found.low, found.high, found.splits.disjunct)
+    return np.asarray(np.log(np.clip(before[:, None, None] - left, *_LOSSES)).mean(axis=2))
 
 
 def sensitivities(tree: Tree, splits: Splits) -> np.ndarray:
