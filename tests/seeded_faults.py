@@ -566,8 +566,8 @@ FAULTS = (
     Fault(
         "planes without constants",
         TREE,
-        "return ExactRows(bounds, to_numpy(dual.coefficients), offsets, to_numpy(lower), to_numpy(upper))",
-        "return ExactRows(bounds, to_numpy(dual.coefficients), 0 * offsets + 1, to_numpy(lower), to_numpy(upper))",
+        "return ExactRows(bounds, to_numpy(dual.coefficients), offsets,",
+        "return ExactRows(bounds, to_numpy(dual.coefficients), 0 * offsets + 1,",
     ),
     Fault("promising is proved", SUBPROBLEMS, "else ((bounds > 0) |", "else ((bounds > -0.01) |", loose=True),
     Fault("undecidable is proved", EXPLORATION, "stuck.append(parents.disjunct[~divisible])", "pass"),

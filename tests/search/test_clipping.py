@@ -9,7 +9,7 @@ import numpy as np
 from scipy.optimize import linprog
 
 from tests.bounds.exact import fractions
-from verifier.search.clipping import clip, least_over, least_within
+from verifier.search.clipping import clip, clip_affine, least_over, least_within
 
 
 def scaled(rng: np.random.Generator, shape: tuple[int, ...], kind: str) -> np.ndarray:
@@ -90,6 +90,60 @@ def test_planes_that_are_not_finite_clip_nothing() -> None:
 
 def value(row: np.ndarray, constant: float, x: list[Fraction]) -> Fraction:
     return sum((w * v for w, v in zip(fractions(row), x)), Fraction(float(constant)))
+
+
+def propagated(seed: int, kinds: tuple[str, ...]) -> int:
+    """Number of points tested; asserts that no point is removed at which shared rows are no greater than they are known to be."""
+    rng = np.random.default_rng(seed)
+    n, count, boxes = int(rng.integers(1, 5)), int(rng.integers(1, 4)), 3
+    kind = str(rng.choice(kinds))
+    lower = scaled(rng, (boxes, n), kind)
+    upper = lower + np.abs(scaled(rng, (boxes, n), kind)) * (rng.random((boxes, n)) < 0.9)
+    rows, constants = scaled(rng, (count, n), kind) * (rng.random((count, n)) < 0.85), scaled(rng, (count,), kind)
+    middle = lower + rng.random((boxes, n)) * (upper - lower)
+    above = (middle @ rows.T + constants) * (1 + rng.choice([0.0, 1e-15, 0.3]) * rng.normal())
+    with np.errstate(all="ignore"):
+        low, high = clip_affine(lower, upper, rows, constants, above)
+    tested = 0
+    for b in range(boxes):
+        points = [[Fraction(float(v)) for v in p] for p in (lower[b], upper[b], middle[b], *np.where(rng.random((6, n)) < 0.5, lower[b], upper[b]))]
+        for j in range(count):
+            edge = (on_a_plane(rng, rows[j], float(constants[j] - above[b, j]), lower[b], upper[b]) for _ in range(6))
+            points += [p for p in edge if p is not None]
+        for x in points:
+            if all(value(rows[j], constants[j], x) <= Fraction(float(above[b, j])) for j in range(count)):
+                tested += 1
+                inside = all(Fraction(float(low[b, i])) <= x[i] <= Fraction(float(high[b, i])) for i in range(n))
+                assert inside, f"seed {seed} ({kind}): {list(map(float, x))} was removed from {low[b]}, {high[b]}"
+    return tested
+
+
+def test_no_point_is_removed_that_shared_rows_allow() -> None:
+    assert sum(propagated(seed, ("plain", "scales", "integers", "extreme")) for seed in range(900)) > 3000
+
+
+def test_no_point_is_removed_that_shared_rows_allow_by_underflow() -> None:
+    for seed in range(400):
+        propagated(seed, ("tiny",))
+
+
+def test_shared_rows_leave_what_each_allows_an_input() -> None:
+    """The box of a linear program over one row, and nothing where a row has no bound."""
+    less = 0
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        n = int(rng.integers(1, 6))
+        lower, row = rng.normal(size=n), rng.normal(size=n) * (rng.random(n) < 0.7)
+        upper = lower + rng.random(n)
+        above = row @ (lower + rng.random(n) * (upper - lower))
+        low, high = clip_affine(lower[None], upper[None], row[None], np.zeros(1), np.array([[above]]))
+        for i in range(n):
+            ends = [linprog(sign * np.eye(n)[i], A_ub=row[None], b_ub=[above], bounds=list(zip(lower, upper))).fun for sign in (1, -1)]
+            np.testing.assert_allclose([low[0, i], -high[0, i]], ends, atol=1e-8)
+        less += bool((high - low < upper - lower - 1e-6).any())
+        same = clip_affine(lower[None], upper[None], row[None], np.zeros(1), np.array([[np.inf]]))
+        assert (same[0] == lower).all() and (same[1] == upper).all()
+    assert less > 20
 
 
 def bounded(seed: int, kinds: tuple[str, ...]) -> int:

@@ -44,19 +44,22 @@ def clip_affine(
 
     x_i is no farther from the end at which its term is least than  (above - least value of the row) / |a_i|.
     """
-    column, row = np.nonzero(rows.T)
-    if not len(row):
-        return lower, upper
-    values, first = rows[row, column], np.flatnonzero(np.diff(column, prepend=-1))
     room = np.nextafter(above - least_over(lower, upper, rows, constants), np.inf)
+    # Most rows have room for all values, or at least for the whole range of any input.
+    size, width = np.abs(rows), upper - lower
+    some_input = size.max(axis=1, initial=0.0) * width.max(axis=1, initial=0.0, keepdims=True)
+    b, f = np.nonzero(room < np.minimum(width @ size.T, some_input))
     found = lower.copy(), upper.copy()
-    for some in np.array_split(np.arange(len(lower)), max(1, len(lower) * len(row) // _NUMBERS)):
-        step = room[some][:, row] / values
-        limit = np.where(values > 0, lower[some][:, column], upper[some][:, column]) + step
-        limit += np.copysign(2.0**-52, values) * (np.abs(limit) + np.abs(step))
-        least = np.maximum.reduceat(np.where(values < 0, limit, -np.inf), first, axis=1)
-        most = np.minimum.reduceat(np.where(values > 0, limit, np.inf), first, axis=1)
-        at = np.ix_(some, column[first])
+    for some in np.array_split(np.arange(len(b)), max(1, rows.shape[1] * len(b) // _NUMBERS)):
+        a, box = rows[f[some]], b[some]
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            step = room[box, f[some]][:, None] / a
+            limit = np.where(a > 0, lower[box], upper[box]) + step
+            limit = np.nextafter(limit + np.copysign(2.0**-52, a) * (np.abs(limit) + np.abs(step)), np.copysign(np.inf, a))
+        first = np.flatnonzero(np.diff(box, prepend=-1))
+        least = np.maximum.reduceat(np.where(a < 0, limit, -np.inf), first) if len(first) else limit
+        most = np.minimum.reduceat(np.where(a > 0, limit, np.inf), first) if len(first) else limit
+        at = box[first]
         found[0][at], found[1][at] = np.fmax(found[0][at], least), np.fmin(found[1][at], most)
     return found
 

@@ -1,9 +1,14 @@
-"""What a subproblem's rows and splits exclude of its own box, and what that says of the first neurons (domain clipping; Clip-and-Verify,
+"""What a subproblem's rows and splits exclude of its own box, and what that says of its neurons (domain clipping; Clip-and-Verify,
 Zhou et al. 2025).
 
 At a counterexample no row of the subproblem is positive, nor is a plane that lies below one, and its splits hold. With few inputs these
 planes cut off good parts of the box long before the subproblem is refuted, and neurons that are affine in the input are settled by
 what is left, which no bound of rows alone tells. On safenlp ruarobot 5967, with 30 inputs: 87,000 subproblems instead of 414,000.
+
+What is known of such a neuron narrows the box in turn, and that the next neuron (interval propagation of linear constraints; Davis 1987,
+"Constraint propagation with interval labels"). In a network that stands for a formula (tests/search/formulas.py) that is unit
+propagation, and the search becomes that of a solver for formulas: unsatisfiable ones of 100 variables take 14 to 27 s, where 30 were too
+many for 10 s without.
 """
 
 from __future__ import annotations
@@ -73,8 +78,8 @@ def _propagate(first: First, total: int, below: np.ndarray, above: np.ndarray, a
 
 
 def _propagated(first: First, total: int, below: np.ndarray, above: np.ndarray, a: np.ndarray, c: np.ndarray) -> np.ndarray:
-    """Narrow the enclosures below, above (B, T' + n), in place: the box by planes a (B, R, n), c (B, R) that are not positive and by what is
-    known of first neurons, then those by the box. (B,) True where an input has less than half of its range left."""
+    """Narrow the enclosures below, above (B, T' + n), in place: the box by planes a (B, R, n), c (B, R) that are not positive and by what
+    is known of first neurons, then those by the box. (B,) True where an input has less than half of its range left."""
     neurons, (up, down), (base, roof) = first
     lower, upper = below[:, total:].copy(), above[:, total:].copy()
     found = clip(lower, upper, a, c, 1)
@@ -115,11 +120,8 @@ def _narrow_first(first: First, total: int, below: np.ndarray, above: np.ndarray
     neurons, (up, down), (base, roof) = first
     lower, upper = below[:, total:], above[:, total:]
     upper = np.maximum(lower, upper)
-    # Where plane and neuron pull no input in opposite directions, the plane says nothing of the neuron.
-    a = np.where(upper > lower, plane[0], 0.0)
-    opposed = np.maximum(a, 0.0) @ np.maximum(-up, 0.0).T + np.minimum(a, 0.0) @ np.minimum(-up, 0.0).T > 0
-    same = np.maximum(a, 0.0) @ np.maximum(up, 0.0).T + np.minimum(a, 0.0) @ np.minimum(up, 0.0).T > 0
-    b, f = np.nonzero((below[:, neurons] < 0) & (above[:, neurons] > 0) & (opposed | same))
+    related = np.abs(np.where(upper > lower, plane[0], 0.0)) @ np.abs(up).T > 0
+    b, f = np.nonzero((below[:, neurons] < 0) & (above[:, neurons] > 0) & related)
     inside, n = (lower[b], upper[b], plane[0][b], plane[1][b]), neurons[f]
     below[b, n] = np.fmax(below[b, n], least_within(*inside, up[f], base[f]))
     above[b, n] = np.fmin(above[b, n], -least_within(*inside, down[f], roof[f]))

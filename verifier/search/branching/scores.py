@@ -51,18 +51,20 @@ def candidates(
     return Candidates(neuron, point, scores)
 
 
+def row_weights(bounds: np.ndarray) -> np.ndarray:
+    """(B, R): what each of the rows, which have to be positive together or one of them, counts for: the less the more it lacks. One for the
+    best; that one alone may have nothing left to split."""
+    lack = np.minimum(np.fmax(-bounds, _NOTHING), 1e300)  # a bound may be infinite, or no number
+    return np.asarray(lack.min(axis=1, keepdims=True) / lack)
+
+
 def _over_rows(neurons: Neurons, arrays: Arrays, dual: Dual, bounds: np.ndarray, low: Array, high: Array) -> Array:
-    """(B, T): what a split is worth to all rows (B, R) together, in units of the best one; each counts the less the more it lacks, as the
-    one that is nearest to a proof may have nothing to split."""
-    at, order, score = arrays.indices(np.arange(len(bounds))), np.argsort(-bounds, axis=1, kind="stable"), None
-    lack = np.maximum(-np.take_along_axis(bounds, order, axis=1), _NOTHING)
-    for r in range(bounds.shape[1]):
-        row, weight = arrays.indices(order[:, r]), arrays.asarray(lack[:, 0] / lack[:, r])[:, None]
-        part = neuron_scores(neurons, {n: q[at, row] for n, q in dual.q.items()}, low, high)
-        score = part if score is None else score + weight * part
-    if score is None:
-        raise ValueError("a subproblem without rows")
-    return score
+    """(B, T): what a split is worth to all rows (B, R) together, in units of the best one."""
+    weights = row_weights(bounds)
+    found = arrays.zeros((len(bounds), neurons.total))
+    for r in np.flatnonzero(weights.max(axis=0) > 0):
+        found = found + arrays.asarray(weights[:, r])[:, None] * neuron_scores(neurons, {n: q[:, int(r)] for n, q in dual.q.items()}, low, high)
+    return found
 
 
 def _widest_input(plane: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
