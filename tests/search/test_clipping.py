@@ -106,7 +106,8 @@ def propagated(seed: int, kinds: tuple[str, ...]) -> int:
         low, high = clip_affine(lower, upper, rows, constants, above)
     tested = 0
     for b in range(boxes):
-        points = [[Fraction(float(v)) for v in p] for p in (lower[b], upper[b], middle[b], *np.where(rng.random((6, n)) < 0.5, lower[b], upper[b]))]
+        corners = np.where(rng.random((6, n)) < 0.5, lower[b], upper[b])
+        points = [[Fraction(float(v)) for v in p] for p in (lower[b], upper[b], middle[b], *corners)]
         for j in range(count):
             edge = (on_a_plane(rng, rows[j], float(constants[j] - above[b, j]), lower[b], upper[b]) for _ in range(6))
             points += [p for p in edge if p is not None]

@@ -43,8 +43,8 @@ def test_the_search_decides_as_trying_all_assignments_does(seed: int) -> None:
     try:
         proved = graphs.search_neurons(graph, formulas.targets(), *box(n), seconds=30.0, gate=graphs.FloatGate()).proved
     except graphs.Found as found:
-        x, proved = found.args[0], False
-        assert expected is not None and formulas.targets().margins(x[None], graph.evaluate(x[None]), np.zeros(1, np.int64)) <= 0
+        x, proved = np.round(found.args[0][None]), False  # polished in float32
+        assert formulas.targets().margins(x, graph.evaluate(x), np.zeros(1, np.int64)) == 0
     assert proved == (expected is None), f"seed {seed}: {clauses}"
 
 
@@ -54,16 +54,9 @@ def test_units_are_propagated_to_the_end() -> None:
     chain = [[1], *([-i, i + 1] for i in range(1, n))]
     for clauses, closed in ((chain, False), ([*chain, [-n]], True)):
         tree = made(clauses, n)
-        splits, effort = graphs.start_splits(tree), Effort(3, Schedule(3))
-        step = advance(tree, splits, effort, graphs.context(10.0))
-        while len(step.open) and step.open.choice[0] >= 0 and (step.open.above - step.open.below)[:, -n:].max() > 1e-9 and splits.depth.max() < n:
-            splits = step.open.children()
-            step = advance(tree, splits, effort, graphs.context(10.0))
-        assert splits.depth.max() <= 1, "one split starts the chain"
+        step = advance(tree, graphs.start_splits(tree), Effort(3, Schedule(3)), graphs.context(10.0))
         assert (len(step.open) == 0) == closed
-        if not closed:
-            low, high = step.open.below[:, -n:], step.open.above[:, -n:]
-            assert (low > 1.0 - 1e-9).all() and (high <= 1.0).all()
+        assert (step.open.below[:, -n:] > 1.0 - 1e-9).all()
 
 
 def test_trees_stay_small() -> None:

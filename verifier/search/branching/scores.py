@@ -63,7 +63,8 @@ def _over_rows(neurons: Neurons, arrays: Arrays, dual: Dual, bounds: np.ndarray,
     weights = row_weights(bounds)
     found = arrays.zeros((len(bounds), neurons.total))
     for r in np.flatnonzero(weights.max(axis=0) > 0):
-        found = found + arrays.asarray(weights[:, r])[:, None] * neuron_scores(neurons, {n: q[:, int(r)] for n, q in dual.q.items()}, low, high)
+        scores = neuron_scores(neurons, {n: q[:, int(r)] for n, q in dual.q.items()}, low, high)
+        found = found + arrays.asarray(weights[:, r])[:, None] * scores
     return found
 
 
