@@ -26,6 +26,7 @@ TESTS = (
     "tests/search/test_clipping.py",
     "tests/search/test_conjunction.py",
     "tests/search/test_narrowing.py",
+    "tests/search/test_formulas.py",
     "tests/search/test_splits.py",
     "tests/search/test_frontier.py",
     "tests/search/test_lookahead.py",
@@ -60,6 +61,7 @@ SQUARED, SQUARES = "verifier/graph/squares.py", ("tests/graph/test_squares.py",)
 ORDERED = ("tests/graph/test_order.py", "tests/property/test_disjuncts.py")
 MIRRORED = "verifier/graph/mirrored.py"
 CONJUNCTION, CLIPPING, NARROWING = (f"verifier/search/{name}.py" for name in ("conjunction", "clipping", "narrowing"))
+SLACK = "verifier/bounds/slack.py"
 DUAL, RIGOROUS, BATCH, INTERVAL = (f"verifier/bounds/{n}.py" for n in ("dual", "rigorous", "batch", "interval"))
 ROOTS, TARGETS, LINEAR, SMOOTH, AFFINE = (
     "verifier/bounds/intermediate.py",
@@ -533,6 +535,11 @@ FAULTS = (
     Fault("clip without rounding of bounds", CLIPPING, "return np.asarray(gamma(2 * n + 12) * 2 * sizes + 1e-300)", "return 0.0 * sizes"),
     Fault("complete clip without the plane's constant", CLIPPING, "+ constants + b * c\n", "+ constants\n"),
     Fault("complete clip with a negative multiplier", CLIPPING, "b = np.where((slope > 0) & ", "b = np.sign(slope) * np.where("),
+    Fault("shared rows with less room", CLIPPING, "step = room[box, f[some]]", "step = 0.9 * room[box, f[some]]"),
+    Fault("first neurons known too well", NARROWING, "down, roof, -below[:, neurons])", "down, roof, -below[:, neurons] - 0.2)"),
+    Fault("a neuron lacks less than its row", SLACK, "lacking / q * _UP", "lacking / (2 * q) * _UP"),
+    Fault("a multiplier lacks less than its row", SLACK, "upper - gap -", "upper - 0.5 * gap -"),
+    Fault("near a line of slope zero", LINEAR, "up / (1.0 - slope)", "up / (1.0 - 0.0 * slope)"),
     Fault("splits of the other side", NARROWING, "place[splits.neuron], (splits.side > 0)", "place[splits.neuron], (splits.side < 0)"),
     Fault("splits without their points", NARROWING, "constants[below, at] + splits.side * splits.point", "constants[below, at]"),
     Fault("first neurons where the plane is positive", NARROWING, "return a[at, best], c[at, best]", "return -a[at, best], -c[at, best]"),
