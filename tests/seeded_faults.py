@@ -536,7 +536,12 @@ FAULTS = (
     Fault("complete clip without the plane's constant", CLIPPING, "+ constants + b * c\n", "+ constants\n"),
     Fault("complete clip with a negative multiplier", CLIPPING, "b = np.where((slope > 0) & ", "b = np.sign(slope) * np.where("),
     Fault("shared rows with less room", CLIPPING, "step = room[box, f[some]]", "step = 0.9 * room[box, f[some]]"),
-    Fault("first neurons known too well", NARROWING, "down, roof, -below[:, neurons])", "down, roof, -below[:, neurons] - 0.2)"),
+    Fault(
+        "first neurons known too well",
+        NARROWING,
+        "clip_affine(*found, down, roof, -below[:, neurons])",
+        "clip_affine(*found, down, roof, -below[:, neurons] - 0.2)",
+    ),
     Fault("a neuron lacks less than its row", SLACK, "lacking / q * _UP", "lacking / (2 * q) * _UP"),
     Fault("a multiplier lacks less than its row", SLACK, "upper - gap -", "upper - 0.5 * gap -"),
     Fault("near a line of slope zero", LINEAR, "up / (1.0 - slope)", "up / (1.0 - 0.0 * slope)"),

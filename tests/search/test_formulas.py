@@ -48,6 +48,15 @@ def test_the_search_decides_as_trying_all_assignments_does(seed: int) -> None:
     assert proved == (expected is None), f"seed {seed}: {clauses}"
 
 
+@pytest.mark.parametrize("device", graphs.DEVICES)
+def test_the_same_in_torch(device: str) -> None:
+    rng = np.random.default_rng(1)
+    clauses = formulas.random_clauses(rng, 8, 48)
+    while formulas.satisfying(clauses, 8) is not None:
+        clauses += formulas.random_clauses(rng, 8, 4)
+    assert graphs.search_neurons(formulas.network(clauses, 8), formulas.targets(), *box(8), backend="torch", device=device).proved
+
+
 def test_units_are_propagated_to_the_end() -> None:
     """x_1, and each implies the next: the root settles all, and a contradiction at the end of the chain closes it."""
     n = 7
