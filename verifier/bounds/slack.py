@@ -7,8 +7,10 @@ lower bound L <= 0 of the row,
     sum of the blocks' values at x  <=  row(x) - L,   so  row(x) <= 0   =>   q s(p) - nu p - h(q, nu)  <=  -L    for every neuron,
 
 and for a multiplier m at an enclosed node, whose term may be no more than that either,  m (u - p) <= -L  where m > 0 and
-|m| (p - l) <= -L  where m < 0. Only what an evaluation has at hand is used. Rounding: the bound subtracted for it holds at every point of the enclosures, so L may be taken for exact, and so may q, the slopes
-and m; what is computed from them here is rounded outward.
+|m| (p - l) <= -L  where m < 0. Only what an evaluation has at hand is used.
+
+Rounding: the bound subtracted for it holds at every point of the enclosures, so L may be taken for exact, and so may q, the slopes and
+m; what is computed from them here is rounded outward.
 """
 
 from __future__ import annotations
