@@ -21,7 +21,7 @@ RELU, LEAKY = piecewise_linear.Relu(), piecewise_linear.LeakyRelu(0.0625)
 
 @pytest.mark.parametrize("operator", [RELU, LEAKY], ids=["relu", "leaky"])
 def test_near_is_where_the_function_is_near_its_line(operator: piecewise_linear.LeakyRelu) -> None:
-    """Beyond its ends by a relative 2^-48 the function is farther away; at points that are no farther it holds them."""
+    """At the ends the function is at least so far away, and by a relative 2^-47 inside of them it is not."""
     rng = np.random.default_rng(0)
     for slope in (operator.alpha, 1.0, 0.5, *operator.alpha + (1 - operator.alpha) * rng.random(200)):
         gap = float(rng.random() * 10.0 ** rng.integers(-300, 100))

@@ -42,6 +42,12 @@ def on_a_plane(rng: np.random.Generator, a: np.ndarray, c: float, lower: np.ndar
     return x if Fraction(float(lower[i])) <= x[i] <= Fraction(float(upper[i])) else None
 
 
+def corners(rng: np.random.Generator, lower: np.ndarray, upper: np.ndarray, middle: np.ndarray) -> list[list[Fraction]]:
+    """Some corners of the box, and a point inside."""
+    some = np.where(rng.random((6, len(lower))) < 0.5, lower, upper)
+    return [[Fraction(float(v)) for v in p] for p in (lower, upper, middle, *some)]
+
+
 def check(seed: int, kinds: tuple[str, ...]) -> int:
     """Number of points tested; asserts that none was removed."""
     rng = np.random.default_rng(seed)
@@ -56,7 +62,7 @@ def check(seed: int, kinds: tuple[str, ...]) -> int:
         warnings.simplefilter("ignore", RuntimeWarning)
         low, high = clip(lower[None], upper[None], a[None], c[None], 2)
     tested = 0
-    points = [[Fraction(float(v)) for v in p] for p in (lower, upper, middle, *(np.where(rng.random((6, n)) < 0.5, lower, upper)))]
+    points = corners(rng, lower, upper, middle)
     points += [p for r in range(rows) for _ in range(6) if (p := on_a_plane(rng, a[r], c[r], lower, upper)) is not None]
     for x in points:
         if allowed(a, c, x):
@@ -106,8 +112,7 @@ def propagated(seed: int, kinds: tuple[str, ...]) -> int:
         low, high = clip_affine(lower, upper, rows, constants, above)
     tested = 0
     for b in range(boxes):
-        corners = np.where(rng.random((6, n)) < 0.5, lower[b], upper[b])
-        points = [[Fraction(float(v)) for v in p] for p in (lower[b], upper[b], middle[b], *corners)]
+        points = corners(rng, lower[b], upper[b], middle[b])
         for j in range(count):
             edge = (on_a_plane(rng, rows[j], float(constants[j] - above[b, j]), lower[b], upper[b]) for _ in range(6))
             points += [p for p in edge if p is not None]
@@ -162,7 +167,7 @@ def bounded(seed: int, kinds: tuple[str, ...]) -> int:
         same = (np.repeat(v[None], count, axis=0) for v in (lower, upper, a))
         within = least_within(*same, np.full(count, c), rows, constants)
     tested = 0
-    points = [[Fraction(float(v)) for v in p] for p in (lower, upper, middle, *(np.where(rng.random((6, n)) < 0.5, lower, upper)))]
+    points = corners(rng, lower, upper, middle)
     for x in points + [p for _ in range(8) if (p := on_a_plane(rng, a, c, lower, upper)) is not None]:
         for j in range(count):
             exact = value(rows[j], constants[j], x)
@@ -204,3 +209,12 @@ def test_rows_without_a_finite_bound_have_none() -> None:
         with np.errstate(all="ignore"):
             found = least_within(lower, upper, np.array([a]), np.array([c]), np.array([[1.0, 1.0]]), np.zeros(1))
         assert not found[0] > -1.0
+
+
+def test_shared_rows_that_are_not_finite_clip_nothing() -> None:
+    lower, upper = np.array([[-1.0, 0.0]]), np.array([[1.0, 2.0]])
+    cases = ([np.inf, 1.0], 0.0, 0.0), ([1e308, 1e308], 0.0, 1e308), ([1.0, 1.0], -np.inf, 0.0), ([1.0, 1.0], 0.0, np.nan)
+    for row, constant, above in cases:
+        with np.errstate(all="ignore"):
+            low, high = clip_affine(lower, upper, np.array([row]), np.array([constant]), np.array([[above]]))
+        assert (low <= lower).all() and (high >= upper).all(), (row, constant, above)

@@ -42,7 +42,8 @@ def clip_affine(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Boxes (B, n) shrunk to where  rows . x + constants <= above  for rows (F, n), (F,) that all boxes share and above (B, F).
 
-    x_i is no farther from the end at which its term is least than  (above - least value of the row) / |a_i|.
+    x_i is no farther from the end at which its term is least than  (above - least value of the row) / |a_i|. Rounding: the least value
+    is a rigorous bound; the difference is rounded up, and the quotient and the sum are off by less than 2^-52 of their sizes and an ulp.
     """
     room = np.nextafter(above - least_over(lower, upper, rows, constants), np.inf)
     # Most rows have room for all values, or at least for the whole range of any input.

@@ -49,8 +49,7 @@ def narrowed(tree: Tree, splits: Splits, pick: np.ndarray, rows: ExactRows) -> S
     plane, offset = mixture(*box, a, c)
     cuts = np.concatenate([rows.planes, plane[:, None]], axis=1), np.concatenate([rows.offsets, offset[:, None]], axis=1)
     below, above = (np.array(to_numpy(side)) for side in tree.enclosures(mine))
-    # A bound that is NaN is none.
-    if rows.near is not None:
+    if rows.near is not None:  # a bound that is NaN is none
         below[:, :total], above[:, :total] = np.fmax(below[:, :total], rows.near[0]), np.fmin(above[:, :total], rows.near[1])
     _propagate(first, total, below, above, *cuts, _ROUNDS)
     _narrow_first(first, total, below, above, _best(below[:, total:], above[:, total:], *cuts))

@@ -22,15 +22,15 @@ from verifier.parallel import within_memory
 from verifier.search import narrowing
 from verifier.search.branching.lookahead import best_split
 from verifier.search.branching.pseudo_costs import Learned, gain
-from verifier.search.branching.scores import candidates, neuron_scores, row_weights
+from verifier.search.branching.scores import NOTHING, candidates, neuron_scores, row_weights
 from verifier.search.outcome import Context
 from verifier.search.splits import Splits, clamped
 from verifier.search.tree import Tree
 
 _TELLING = 1e-3
 """Part of the best score from which on something is learned of another."""
-_SILENT, _NOTHING = 1e-3, 1e-9
-"""Part of a bound, of no less than the second, that some child gains where the bounds of children say something. Of a formula as a network
+_SILENT = 1e-3
+"""Part of what a bound lacks, or of `NOTHING`, that some child gains where the bounds of children say something. Of a formula as a network
 (see tests/search/formulas.py) all bounds are zero as long as no clause is violated."""
 _PROPAGATED = 24
 """Candidates then: formulas of 75 and 100 variables take 4,312 and 16,320 subproblems with 6, in 5.4 and 31 s, 1,590 and 4,258 with 24, in
@@ -228,7 +228,7 @@ def _chosen(
 def _silent(before: np.ndarray, values: np.ndarray) -> np.ndarray:
     """(B,) True where bounds (B, K, 2) of children say nothing, as none is better than that of the parent (B,)."""
     rise = values - before[:, None, None]
-    return np.asarray((rise <= _SILENT * np.maximum(-before, _NOTHING)[:, None, None]).all(axis=(1, 2)))
+    return np.asarray((rise <= _SILENT * np.maximum(-before, NOTHING)[:, None, None]).all(axis=(1, 2)))
 
 
 Measure = Callable[[Tree, Dual, Array, Array, np.ndarray], np.ndarray]

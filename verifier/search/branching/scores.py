@@ -14,7 +14,7 @@ from verifier.bounds.batch import Neurons
 from verifier.bounds.dual import Dual
 from verifier.operators.base import Nonlinear
 
-_NOTHING = 1e-9
+NOTHING = 1e-9
 """Less than what a row lacks where it may be rounding alone."""
 
 
@@ -54,7 +54,7 @@ def candidates(
 def row_weights(bounds: np.ndarray) -> np.ndarray:
     """(B, R): what each of the rows, which have to be positive together or one of them, counts for: the less the more it lacks. One for the
     best; that one alone may have nothing left to split."""
-    lack = np.clip(np.where(bounds == bounds, -bounds, np.inf), _NOTHING, 1e300)  # a bound may be infinite, or no number
+    lack = np.clip(np.where(bounds == bounds, -bounds, np.inf), NOTHING, 1e300)  # a bound may be infinite, or no number
     return np.asarray(lack.min(axis=1, keepdims=True) / lack)
 
 
