@@ -47,6 +47,15 @@ def test_no_more_than_there_is_time_for(tree: Tree, part: float) -> None:
     assert Sweep().sizes(tree, 1.0, 0.0) == {}
 
 
+def test_the_dearest_layers_are_left_out(tree: Tree) -> None:
+    """A layer that is dear does not take the time of several others."""
+    work = sweeps._work(tree)
+    order = sorted(work, key=lambda p: work[p])
+    for count in range(len(order)):
+        limit = 16.0 * sum(work[p] for p in order[:count]) + 8.0 * work[order[count]]
+        assert set(Sweep().sizes(tree, 1.0, limit)) == set(order[:count])
+
+
 def test_later_sweeps_take_on_the_same_layers(tree: Tree) -> None:
     first = Sweep().sizes(tree, 1.0, np.inf)
     some = dict(list(first.items())[:2])
