@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -47,13 +49,15 @@ def test_no_more_than_there_is_time_for(tree: Tree, part: float) -> None:
     assert Sweep().sizes(tree, 1.0, 0.0) == {}
 
 
-def test_the_dearest_layers_are_left_out(tree: Tree) -> None:
-    """A layer that is dear does not take the time of several others."""
-    work = sweeps._work(tree)
-    order = sorted(work, key=lambda p: work[p])
-    for count in range(len(order)):
-        limit = 16.0 * sum(work[p] for p in order[:count]) + 8.0 * work[order[count]]
-        assert set(Sweep().sizes(tree, 1.0, limit)) == set(order[:count])
+@pytest.mark.parametrize("seed", range(30))
+def test_as_many_layers_as_there_is_time_for(seed: int) -> None:
+    """A layer that is dear does not take the time of several others; of as many, the first ones are refined."""
+    rng = np.random.default_rng(seed)
+    work = {p: float(units) for p, units in enumerate(rng.integers(1, 40, 6))}
+    most = rng.random() * 1.1 * sum(work.values())
+    fits = [c for k in range(7) for c in itertools.combinations(work, k) if sum(work[p] for p in c) < most]
+    best = min((c for c in fits if len(c) == len(fits[-1])), default=())
+    assert sweeps._affordable(work, most) == {p: work[p] for p in best}
 
 
 def test_later_sweeps_take_on_the_same_layers(tree: Tree) -> None:
