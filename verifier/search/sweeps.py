@@ -37,7 +37,7 @@ class Sweep:
         """Pre-activation of the network that there is time to refine -> subproblems of a tree; none where there is too little time.
         seconds: of a subproblem of `tree`, where that of a sweep is not known; limit: in all.
 
-        Where time is short, the first sweep leaves out layers, dear ones first, and later ones have smaller trees.
+        Where time is short, the first sweep leaves out as few layers as it can, and later ones have smaller trees.
         """
         each = _work(tree)
         work = {p: self.size * units for p, units in each.items() if self.refined is None or p in self.refined}
@@ -79,11 +79,12 @@ def _affordable(work: Mapping[int, float], most: float) -> dict[int, float]:
     narrows all that follow. On tllverifybench N=64 one of the first layers takes as much as the seven after it, which bring the bound from
     -169 to -24 and the proof in 20 s; with it and the last one the bound is -118, and the proof takes 42 s or more than 60. sri_resnet_a
     865 takes 42 s with the first four layers; with the last one, which is cheaper, in place of the fourth, it is not done in 60 s."""
-    count, found, units = int(np.searchsorted(np.cumsum(sorted(work.values())), most)), dict[int, float](), list(work.values())
-    for i, p in enumerate(work):
+    units, found = list(work.values()), dict[int, float]()
+    count = int(np.searchsorted(np.cumsum(sorted(units)), most))
+    for i, (p, own) in enumerate(work.items()):
         others = sorted(units[i + 1 :])[: max(0, count - len(found) - 1)]
-        if len(found) + 1 + len(others) == count and sum(found.values()) + work[p] + sum(others) < most:
-            found[p] = work[p]
+        if len(found) + 1 + len(others) == count and sum(found.values()) + own + sum(others) < most:
+            found[p] = own
     return found
 
 
